@@ -1,0 +1,230 @@
+"""What a node should run, component by component, and how far what was observed is from it. Pure: no clock, no I/O.
+
+Firmware versions are free text (field guide 1.13): `01.01.03` and `1.1.3` may be one version, `23.11.20` and `23.11.21`
+may be what two places of one machine say about the same flash. So versions are compared as text, for equality, with the
+spellings that the baseline lists. Nothing here says newer or older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import MappingProxyType
+
+from inventory.observed import FirmwareItem
+from inventory.text import Place
+
+
+class Activation(StrEnum):
+    """What makes a flashed image the running one; from the weakest to the strongest (DSP0267, field guide 1.12)."""
+
+    AUTOMATIC = "automatic"
+    SELF_CONTAINED = "self-contained"
+    MEDIUM_RESET = "medium-reset"
+    BMC_RESET = "bmc-reset"
+    WARM_RESET = "warm-reset"
+    DC_CYCLE = "dc-cycle"
+    AC_CYCLE = "ac-cycle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemWant:
+    """The version that inventory items should show."""
+
+    pattern: str
+    """Glob on the id of the inventory item, such as HGX_FW_GPU_SXM_*; case counts."""
+    version: str
+    accepts: frozenset[str] = frozenset()
+    """Further spellings of the same version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """A device descriptor that a package must carry, in words: see `inventory.fwpkg.Descriptor.describe`."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fits:
+    """What an image may be flashed on."""
+
+    models: tuple[str, ...]
+    """Globs on the node's model."""
+    descriptors: tuple[Descriptor, ...] = ()
+    """One device record of the package must carry all of these; empty asks nothing of the package."""
+
+    def model(self, model: str) -> bool:
+        """Whether a node of this model may get the image."""
+        return any(fnmatchcase(model.casefold(), pattern.casefold()) for pattern in self.models)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteppingStone:
+    """A version that must be flashed in between: some jumps brick the device (field guide 1.10)."""
+
+    from_versions: tuple[str, ...]
+    """Globs on the observed version that needs the stone."""
+    via: str
+    """The version in between."""
+    accepts: frozenset[str] = frozenset()
+    image: Path
+    sha256: str
+    place: Place | None = field(default=None, compare=False)
+
+    def needed(self, observed_version: str) -> bool:
+        """Whether a device at this version must pass over the stone."""
+        version = normalise(observed_version)
+        return any(fnmatchcase(version, normalise(pattern)) for pattern in self.from_versions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviousImage:
+    """The known-good image to go back to."""
+
+    version: str
+    accepts: frozenset[str] = frozenset()
+    items: tuple[ItemWant, ...] = ()
+    image: Path
+    sha256: str
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentBaseline:
+    """What one firmware component should run."""
+
+    key: str
+    """The name that playbooks and vendor profiles use: bmc, bios, hgx."""
+    version: str
+    accepts: frozenset[str] = frozenset()
+    """Further spellings of the same version, as other places of the machine write it."""
+    items: tuple[ItemWant, ...] = ()
+    """For a bundle whose parts each have their own version; empty when every item shows `version`."""
+    image: Path
+    """Absolute path of the package."""
+    sha256: str
+    """Digest of the image: 64 lower-case hex digits."""
+    fits: Fits
+    activation: frozenset[Activation]
+    """Any one of these activates the component; never empty."""
+    requires: tuple[SteppingStone, ...] = ()
+    previous: PreviousImage | None = None
+    """None: there is nothing to roll back to."""
+    place: Place | None = field(default=None, compare=False)
+    """Where it was declared."""
+
+    def inverse(self) -> ComponentBaseline | None:
+        """The component with `previous` as its goal; None where no previous image is declared."""
+        if self.previous is None:
+            return None
+        here = PreviousImage(
+            version=self.version,
+            accepts=self.accepts,
+            items=self.items,
+            image=self.image,
+            sha256=self.sha256,
+            place=self.place,
+        )
+        return ComponentBaseline(
+            key=self.key,
+            version=self.previous.version,
+            accepts=self.previous.accepts,
+            items=self.previous.items,
+            image=self.previous.image,
+            sha256=self.previous.sha256,
+            fits=self.fits,
+            activation=self.activation,
+            previous=here,
+            place=self.previous.place,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A set of versions that were tested together (vendors say bundle or recipe)."""
+
+    name: str
+    models: tuple[str, ...]
+    """Globs on the node's model."""
+    components: Mapping[str, ComponentBaseline] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """By key, in the order in which they are flashed unless a playbook says otherwise."""
+    place: Place | None = field(default=None, compare=False)
+
+    def inverse(self) -> Baseline:
+        """The rollback baseline: only the components that have a previous image, in the same order."""
+        inverted = ((key, component.inverse()) for key, component in self.components.items())
+        return Baseline(
+            name=f"{self.name}~previous",
+            models=self.models,
+            components=MappingProxyType({key: component for key, component in inverted if component is not None}),
+            place=self.place,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """An inventory item that does not show the wanted version."""
+
+    item: FirmwareItem
+    """What was observed; `item.version` is the observed version."""
+    want: ItemWant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentDiff:
+    """How far one component is from its baseline."""
+
+    key: str
+    at_baseline: tuple[FirmwareItem, ...] = ()
+    differing: tuple[Difference, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Patterns that matched no item. `*` when the component has no patterns and no item was given."""
+
+    @property
+    def met(self) -> bool:
+        """Every wanted item was seen, at a wanted version. Seeing nothing is not meeting the baseline."""
+        return bool(self.at_baseline) and not self.differing and not self.missing
+
+
+def normalise(version: str) -> str:
+    """Strip surrounding blanks and fold case. Nothing clever: what else differs is listed in `accepts`."""
+    return version.strip().casefold()
+
+
+def matches(want: ItemWant | ComponentBaseline | PreviousImage, observed_version: str) -> bool:
+    """Whether an observed version is the wanted one, in one of its spellings. An empty version never is."""
+    observed = normalise(observed_version)
+    return bool(observed) and (
+        observed == normalise(want.version) or any(observed == normalise(spelling) for spelling in want.accepts)
+    )
+
+
+def diff(component: ComponentBaseline, items: Iterable[FirmwareItem]) -> ComponentDiff:
+    """Compare a component with the inventory items that belong to it.
+
+    Args:
+        component: what is wanted.
+        items: the items that a vendor profile maps to the component. With `component.items`, the first pattern that
+            matches an item decides and items without a pattern are ignored; without, every item given must show
+            `component.version`.
+    """
+    wants = component.items or (ItemWant(pattern="*", version=component.version, accepts=component.accepts),)
+    at_baseline: list[FirmwareItem] = []
+    differing: list[Difference] = []
+    seen: set[str] = set()
+    for item in items:
+        want = next((want for want in wants if fnmatchcase(item.id, want.pattern)), None)
+        if want is None:
+            continue
+        seen.add(want.pattern)
+        if matches(want, item.version):
+            at_baseline.append(item)
+        else:
+            differing.append(Difference(item=item, want=want))
+    missing = tuple(want.pattern for want in wants if want.pattern not in seen)
+    return ComponentDiff(key=component.key, at_baseline=tuple(at_baseline), differing=tuple(differing), missing=missing)

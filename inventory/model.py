@@ -1,0 +1,273 @@
+"""The hall as it was declared: sites, racks, nodes, switches, power, and how each BMC is reached.
+
+Everything here is frozen. What was *observed* of a node stands in `inventory.observed`; what it *should* run stands in
+`inventory.baseline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import NewType, Self
+
+SiteId = NewType("SiteId", str)
+PodId = NewType("PodId", str)
+RackId = NewType("RackId", str)
+NodeId = NewType("NodeId", str)
+SwitchId = NewType("SwitchId", str)
+PduId = NewType("PduId", str)
+FeedId = NewType("FeedId", str)
+CredentialId = NewType("CredentialId", str)
+NvlinkDomainId = NewType("NvlinkDomainId", str)
+
+
+class SecretScheme(StrEnum):
+    """Where a secret is kept."""
+
+    ENV = "env"
+    """An environment variable of the engine's process."""
+    FILE = "file"
+    """The first line of a file that only its owner may read."""
+    KEYRING = "keyring"
+    """The system's keyring, as `service/user`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRef:
+    """Where a secret is kept; never the secret. `inventory.secrets.resolve` fetches it at the moment of use."""
+
+    scheme: SecretScheme
+    name: str
+    """Variable name, absolute path, or `service/user`."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `env:NAME`, `file:/path` or `keyring:service/user`.
+
+        Raises:
+            ValueError: for anything else. Its text does not repeat the input, which may be a password.
+        """
+        scheme, colon, name = text.partition(":")
+        usable = colon and name == name.strip() and scheme in set(SecretScheme)
+        if usable and scheme == SecretScheme.ENV:
+            usable = name.isidentifier() and name.isascii()
+        elif usable and scheme == SecretScheme.FILE:
+            usable = name.startswith("/") and "\0" not in name
+        elif usable:
+            service, slash, user = name.rpartition("/")
+            usable = bool(service and slash and user)
+        if not usable:
+            raise ValueError("not a reference to a secret (env:NAME, file:/path or keyring:service/user)")
+        return cls(scheme=SecretScheme(scheme), name=name)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A user of BMCs or switches, and where the password is kept."""
+
+    id: CredentialId
+    user: str
+    password: SecretRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How a BMC proves who it is. With neither field the system's trusted authorities decide; there is no "off"."""
+
+    ca: Path | None = None
+    """PEM file of the authority that signed the BMC's certificate; absolute."""
+    fingerprint: str | None = None
+    """`sha256:` and 64 lower-case hex digits: the SHA-256 of the certificate itself (DER), pinned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bmc:
+    """The Redfish service of one node (Redfish: Manager)."""
+
+    address: str
+    """IPv4 or IPv6 address, or a host name; no scheme, no port, no brackets."""
+    port: int = 443
+    credential: CredentialId
+    tls: Tls = field(default_factory=Tls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A building or campus."""
+
+    id: SiteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """Racks that are built, networked and scheduled together (a scalable unit)."""
+
+    id: PodId
+    site: SiteId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """One independent supply of electric power, such as A and B. Losing it must not be felt twice."""
+
+    id: FeedId
+    power_w: int | None = None
+    """What the feed may carry, in watts; None is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rack:
+    """One cabinet."""
+
+    id: RackId
+    pod: PodId
+    feeds: tuple[FeedId, ...]
+    power_w: int | None = None
+    """What the rack may draw, in watts; None is not known."""
+    nvlink_domain: NvlinkDomainId | None = None
+    """Set where the whole rack is one NVLink domain (NVL72)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One OS instance (Redfish: ComputerSystem) and its BMC."""
+
+    id: NodeId
+    model: str
+    """The model as Redfish's System.Model names it, such as DGXH100."""
+    rack: RackId
+    slot: int
+    """Position in the rack, unique among nodes and switches of the rack; 1 is the lowest."""
+    feeds: tuple[FeedId, ...]
+    bmc: Bmc
+    serial: str | None = None
+    """Declared serial number; a machine that answers with another is not this node."""
+    uuid: str | None = None
+    """Declared System.UUID, lower case."""
+    tenant: str | None = None
+    nvlink_domain: NvlinkDomainId | None = None
+    profile: str | None = None
+    """Vendor profile that a person named; None leaves it to discovery, which leaves unknown hardware read-only."""
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+
+class SwitchRole(StrEnum):
+    """What a switch connects."""
+
+    LEAF = "leaf"
+    SPINE = "spine"
+    NVLINK = "nvlink"
+    """An NVLink switch tray: upgraded as one unit with the compute trays of its domain (field guide 1.8)."""
+    STORAGE = "storage"
+    OUT_OF_BAND = "out-of-band"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A network switch or an NVLink switch tray."""
+
+    id: SwitchId
+    model: str
+    role: SwitchRole
+    rack: RackId
+    slot: int
+    feeds: tuple[FeedId, ...]
+    address: str | None = None
+    """Management address, where its own CLI or API answers."""
+    credential: CredentialId | None = None
+    """For `address`."""
+    bmc: Bmc | None = None
+    nvlink_domain: NvlinkDomainId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pdu:
+    """A power distribution unit or a power shelf of one rack, on one feed."""
+
+    id: PduId
+    model: str
+    rack: RackId
+    feed: FeedId
+    address: str
+    credential: CredentialId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """One end of a cable."""
+
+    device: NodeId | SwitchId
+    port: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A cable between a node and a switch, or between two switches."""
+
+    a: End
+    b: End
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """A whole hall. Ids are unique in their kind, every reference resolves: `inventory.load` has seen to it."""
+
+    name: str
+    sites: tuple[Site, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    racks: tuple[Rack, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    switches: tuple[Switch, ...] = ()
+    pdus: tuple[Pdu, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+    links: tuple[Link, ...] = ()
+    credentials: tuple[Credential, ...] = ()
+    _nodes: dict[NodeId, Node] = field(init=False, repr=False, compare=False)
+    _racks: dict[RackId, Rack] = field(init=False, repr=False, compare=False)
+    _in_rack: dict[RackId, tuple[Node, ...]] = field(init=False, repr=False, compare=False)
+    _links: dict[str, tuple[Link, ...]] = field(init=False, repr=False, compare=False)
+    _credentials: dict[CredentialId, Credential] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        in_rack: dict[RackId, list[Node]] = {}
+        for node in self.nodes:
+            in_rack.setdefault(node.rack, []).append(node)
+        links: dict[str, list[Link]] = {}
+        for link in self.links:
+            for device in {link.a.device, link.b.device}:
+                links.setdefault(device, []).append(link)
+        index = {
+            "_nodes": {node.id: node for node in self.nodes},
+            "_racks": {rack.id: rack for rack in self.racks},
+            "_in_rack": {rack: tuple(nodes) for rack, nodes in in_rack.items()},
+            "_links": {device: tuple(ends) for device, ends in links.items()},
+            "_credentials": {credential.id: credential for credential in self.credentials},
+        }
+        for name, value in index.items():
+            object.__setattr__(self, name, value)  # the only way to fill a cache of a frozen object
+
+    def node(self, node: NodeId) -> Node:
+        """The node of this id; KeyError when there is none."""
+        return self._nodes[node]
+
+    def rack(self, rack: RackId) -> Rack:
+        """The rack of this id; KeyError when there is none."""
+        return self._racks[rack]
+
+    def nodes_in(self, rack: RackId) -> tuple[Node, ...]:
+        """The nodes of a rack in the order of the file; empty for a rack without nodes."""
+        return self._in_rack.get(rack, ())
+
+    def links_of(self, device: NodeId | SwitchId) -> tuple[Link, ...]:
+        """The cables that end at a node or a switch."""
+        return self._links.get(device, ())
+
+    def credential(self, credential: CredentialId) -> Credential:
+        """The credential of this id; KeyError when there is none."""
+        return self._credentials[credential]

@@ -1,0 +1,51 @@
+"""Where in which file: the place that every complaint about input names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A line of a file that a person wrote."""
+
+    file: str
+    """The path as the person gave it."""
+    line: int
+    """1 is the first line."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class InputError(ValueError):
+    """What a person wrote cannot be used. Its text says where, what, and what to do.
+
+    >>> str(InputError("hall.yaml", 12, "unknown key 'adress' in node", hint="did you mean 'address'?"))
+    "hall.yaml:12: unknown key 'adress' in node; did you mean 'address'?"
+    """
+
+    def __init__(self, file: str, line: int, message: str, *, hint: str = "") -> None:
+        self.place = Place(file=file, line=line)
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{self.place}: {message}" + (f"; {hint}" if hint else ""))
+
+    @classmethod
+    def at(cls, place: Place, message: str, *, hint: str = "") -> InputError:
+        """The same error at a place that is already known."""
+        return cls(place.file, place.line, message, hint=hint)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The hint for an unknown word: the nearest known one, else all of them when they are few, else nothing."""
+    choices = sorted(set(known))
+    by_folded = {choice.casefold(): choice for choice in choices}
+    close = get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {by_folded[close[0]]!r}?"
+    if choices and len(choices) <= 16:  # noqa: PLR2004 (more than this is no hint but a page)
+        return "known: " + ", ".join(choices)
+    return ""
