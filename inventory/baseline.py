@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import MappingProxyType
 
 from inventory.observed import FirmwareItem
 from inventory.text import Place
@@ -151,7 +150,7 @@ class Baseline:
     name: str
     models: tuple[str, ...]
     """Globs on the node's model."""
-    components: Mapping[str, ComponentBaseline] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    components: Mapping[str, ComponentBaseline] = field(default_factory=dict, hash=False)
     """By key, in the order in which they are flashed unless a playbook says otherwise."""
     place: Place | None = field(default=None, compare=False)
 
@@ -161,7 +160,7 @@ class Baseline:
         return Baseline(
             name=f"{self.name}~previous",
             models=self.models,
-            components=MappingProxyType({key: component for key, component in inverted if component is not None}),
+            components={key: component for key, component in inverted if component is not None},
             place=self.place,
         )
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import NewType, Self
 
 SiteId = NewType("SiteId", str)
@@ -154,7 +153,7 @@ class Node:
     nvlink_domain: NvlinkDomainId | None = None
     profile: str | None = None
     """Vendor profile that a person named; None leaves it to discovery, which leaves unknown hardware read-only."""
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class SwitchRole(StrEnum):

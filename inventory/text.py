@@ -14,10 +14,10 @@ class Place:
     file: str
     """The path as the person gave it."""
     line: int
-    """1 is the first line."""
+    """1 is the first line; 0 stands for the file as a whole."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class InputError(ValueError):
@@ -39,13 +39,19 @@ class InputError(ValueError):
         return cls(place.file, place.line, message, hint=hint)
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant; None when none is near."""
+    by_folded = {choice.casefold(): choice for choice in sorted(set(known))}
+    close = get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint for an unknown word: the nearest known one, else all of them when they are few, else nothing."""
     choices = sorted(set(known))
-    by_folded = {choice.casefold(): choice for choice in choices}
-    close = get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {by_folded[close[0]]!r}?"
+    meant = closest(word, choices)
+    if meant is not None:
+        return f"did you mean {meant!r}?"
     if choices and len(choices) <= 16:  # noqa: PLR2004 (more than this is no hint but a page)
         return "known: " + ", ".join(choices)
     return ""

@@ -1,0 +1,1 @@
+"""What is there, and what should be there. Imports nothing of ours."""
