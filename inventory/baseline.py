@@ -8,13 +8,16 @@ spellings that the baseline lists. Nothing here says newer or older.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from inventory.observed import FirmwareItem
 from inventory.text import Place
+
+NO_DEVICE = frozenset({"Absent", "UnavailableOffline"})
+"""Values of Status.State (DSP2046, Resource.Status) with which a version says nothing about a device."""
 
 
 class Activation(StrEnum):
@@ -71,6 +74,8 @@ class SteppingStone:
     via: str
     """The version in between."""
     accepts: frozenset[str] = frozenset()
+    items: tuple[ItemWant, ...] = ()
+    """As those of the component, at the version in between."""
     image: Path
     sha256: str
     place: Place | None = field(default=None, compare=False)
@@ -117,6 +122,20 @@ class ComponentBaseline:
     place: Place | None = field(default=None, compare=False)
     """Where it was declared."""
 
+    def stage(self, stone: SteppingStone) -> ComponentBaseline:
+        """The component with a stepping stone as its goal: what to flash and verify before the component itself."""
+        return replace(
+            self,
+            version=stone.via,
+            accepts=stone.accepts,
+            items=stone.items,
+            image=stone.image,
+            sha256=stone.sha256,
+            requires=(),
+            previous=None,
+            place=stone.place,
+        )
+
     def inverse(self) -> ComponentBaseline | None:
         """The component with `previous` as its goal; None where no previous image is declared."""
         if self.previous is None:
@@ -129,15 +148,14 @@ class ComponentBaseline:
             sha256=self.sha256,
             place=self.place,
         )
-        return ComponentBaseline(
-            key=self.key,
+        return replace(
+            self,
             version=self.previous.version,
             accepts=self.previous.accepts,
             items=self.previous.items,
             image=self.previous.image,
             sha256=self.previous.sha256,
-            fits=self.fits,
-            activation=self.activation,
+            requires=(),
             previous=here,
             place=self.previous.place,
         )
@@ -181,13 +199,15 @@ class ComponentDiff:
     key: str
     at_baseline: tuple[FirmwareItem, ...] = ()
     differing: tuple[Difference, ...] = ()
+    absent: tuple[FirmwareItem, ...] = ()
+    """Items that the BMC lists without the device: a GPU in recovery still prints a version (field guide 1.8)."""
     missing: tuple[str, ...] = ()
     """Patterns that matched no item. `*` when the component has no patterns and no item was given."""
 
     @property
     def met(self) -> bool:
         """Every wanted item was seen, at a wanted version. Seeing nothing is not meeting the baseline."""
-        return bool(self.at_baseline) and not self.differing and not self.missing
+        return bool(self.at_baseline) and not (self.differing or self.absent or self.missing)
 
 
 def normalise(version: str) -> str:
@@ -215,15 +235,24 @@ def diff(component: ComponentBaseline, items: Iterable[FirmwareItem]) -> Compone
     wants = component.items or (ItemWant(pattern="*", version=component.version, accepts=component.accepts),)
     at_baseline: list[FirmwareItem] = []
     differing: list[Difference] = []
+    absent: list[FirmwareItem] = []
     seen: set[str] = set()
     for item in items:
         want = next((want for want in wants if fnmatchcase(item.id, want.pattern)), None)
         if want is None:
             continue
         seen.add(want.pattern)
-        if matches(want, item.version):
+        if item.state in NO_DEVICE:
+            absent.append(item)
+        elif matches(want, item.version):
             at_baseline.append(item)
         else:
             differing.append(Difference(item=item, want=want))
     missing = tuple(want.pattern for want in wants if want.pattern not in seen)
-    return ComponentDiff(key=component.key, at_baseline=tuple(at_baseline), differing=tuple(differing), missing=missing)
+    return ComponentDiff(
+        key=component.key,
+        at_baseline=tuple(at_baseline),
+        differing=tuple(differing),
+        absent=tuple(absent),
+        missing=missing,
+    )

@@ -203,6 +203,8 @@ class _Open:
                 raise child.error(f"key {child.content!r} appears twice", hint=f"it stands in line {first} already")
             self.key = child
         else:
+            if isinstance(child.content, dict):
+                child.line = self.key.line  # a person looks for the name, not for the first key under it
             content[str(self.key.content)] = (self.key.line, child)
             self.key = None
 

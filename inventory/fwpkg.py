@@ -71,8 +71,8 @@ class Descriptor:
     def describe(self) -> tuple[str, str]:
         """Kind and value in words, as a baseline's `fits` writes them: ("pci-vendor", "0x10de").
 
-        Numbers are little-endian and in hex, an IANA number in decimal, a UUID in its usual form, vendor-defined data as
-        hex digits in the order of the bytes, under the title.
+        Numbers are little-endian and in hex, an IANA number in decimal, a UUID in its usual form, vendor-defined data
+        as hex digits in the order of the bytes, under the title.
         """
         if self.type == _VENDOR_DEFINED:
             return self.title, self.data.hex()
@@ -265,13 +265,11 @@ def _component(cursor: _Cursor) -> Component:
 def _check_layout(
     devices: tuple[Device, ...], components: tuple[Component, ...], *, header_bytes: int, size_bytes: int
 ) -> None:
-    """Images lie behind the header, inside the file, and not on one another; device records name images that exist."""
-    end = header_bytes
-    for component in sorted(components, key=lambda component: component.offset):
-        what = f"the image of component 0x{component.identifier:04x}"
-        if component.offset < end:
-            raise PackageError(f"{what} begins at byte {component.offset}, inside what comes before it")
-        end = component.offset + component.size
+    """Images lie behind the header and inside the file; device records name images that exist."""
+    for component in components:
+        what, end = f"the image of component 0x{component.identifier:04x}", component.offset + component.size
+        if component.offset < header_bytes:
+            raise PackageError(f"{what} begins at byte {component.offset}, inside the header of {header_bytes} bytes")
         if not component.size or end > size_bytes:
             raise PackageError(f"{what} is {component.size} bytes up to byte {end}; the file has {size_bytes}")
     for device in devices:

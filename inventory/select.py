@@ -1,6 +1,6 @@
 """Which nodes are meant: `model=DGXH100,rack=r[01-12],!tenant=acme`. Pure.
 
-A comma between terms means *and*; several values for one key mean *or*, written `rack=r01|r02`, as a range or as a glob.
+A comma between terms means *and*; several values for one key mean *or*: `rack=r01|r02`, a range, a glob.
 `!` turns a term round. A node without a serial, tenant and so on matches no value, so `!tenant=acme` includes it.
 """
 

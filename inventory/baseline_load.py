@@ -1,0 +1,159 @@
+"""A baseline in YAML -> `Baseline`. The form of the file stands in docs/baselines.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from inventory.baseline import (
+    Activation,
+    Baseline,
+    ComponentBaseline,
+    Descriptor,
+    Fits,
+    ItemWant,
+    PreviousImage,
+    SteppingStone,
+)
+from inventory.document import Value, read_document
+from inventory.reader import MappingReader
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_COMPONENT_KEY = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
+
+
+def load_baseline(path: Path) -> Baseline:
+    """Read a baseline. The images are not opened: see `inventory.baseline_check.verify_images`.
+
+    Raises:
+        InputError: anything that cannot be used, with file and line.
+    """
+    reader = MappingReader(read_document(path), what="baseline")
+    name, models = reader.text("baseline"), _some(reader.required("models"))
+    components: dict[str, ComponentBaseline] = {}
+    for key, value in reader.mapping("components").items():
+        if not _COMPONENT_KEY.fullmatch(key):
+            raise value.error(f"component {key!r} is not usable as a key", hint="lower-case letters, digits and . _ -")
+        components[key] = _component(key, MappingReader(value, what=f"component {key!r}"), models)
+    if not components:
+        raise reader.error(f"baseline {name!r} names no component", hint="add components:")
+    reader.finish()
+    return Baseline(name=name, models=models, components=components, place=reader.place)
+
+
+def _component(key: str, reader: MappingReader, models: tuple[str, ...]) -> ComponentBaseline:
+    component = ComponentBaseline(
+        key=key,
+        version=reader.text("version"),
+        accepts=_accepts(reader),
+        items=_items(reader),
+        image=_image(reader),
+        sha256=_sha256(reader),
+        fits=_fits(reader.mapping("fits"), models),
+        activation=_activation(reader.required("activation")),
+        requires=tuple(_stone(stone) for stone in reader.mappings("requires", what="stepping stone")),
+        previous=_previous(reader.mapping("previous", what="previous image")) if "previous" in reader else None,
+        place=reader.place,
+    )
+    reader.finish()
+    for goal in (*component.requires, component.previous):
+        if goal and goal.place and component.items and not goal.items:
+            raise reader.error(
+                f"component {key!r} lists items, its image in line {goal.place.line} does not",
+                hint="without items every part of the bundle would have to show that one version",
+            )
+    return component
+
+
+def _previous(reader: MappingReader) -> PreviousImage:
+    previous = PreviousImage(
+        version=reader.text("version"),
+        accepts=_accepts(reader),
+        items=_items(reader),
+        image=_image(reader),
+        sha256=_sha256(reader),
+        place=reader.place,
+    )
+    reader.finish()
+    return previous
+
+
+def _stone(reader: MappingReader) -> SteppingStone:
+    stone = SteppingStone(
+        from_versions=_some(reader.required("from")),
+        via=reader.text("via"),
+        accepts=_accepts(reader),
+        items=_items(reader),
+        image=_image(reader),
+        sha256=_sha256(reader),
+        place=reader.place,
+    )
+    reader.finish()
+    if stone.needed(stone.via):
+        raise reader.error(
+            f"the stepping stone {stone.via!r} would be needed on the way from itself",
+            key="from",
+            hint="narrow the versions in 'from'",
+        )
+    return stone
+
+
+def _fits(reader: MappingReader, models: tuple[str, ...]) -> Fits:
+    """What the image fits; the models of the baseline unless it says otherwise."""
+    wanted = reader.mapping("descriptors")
+    fits = Fits(
+        models=reader.read("models", _some, default=models),
+        descriptors=tuple(Descriptor(kind=kind, value=value.text()) for kind, value in wanted.items()),
+    )
+    reader.finish()
+    return fits
+
+
+def _items(reader: MappingReader) -> tuple[ItemWant, ...]:
+    """`{HostBMC_0: "24.09.17"}` or `{HostBMC_0: {version: "24.09.17", accepts: [...]}}`."""
+    wants: list[ItemWant] = []
+    for pattern, value in reader.mapping("items").items():
+        if value.kind == "text":
+            wants.append(ItemWant(pattern=pattern, version=value.text()))
+            continue
+        entry = MappingReader(value, what=f"item {pattern!r}")
+        wants.append(ItemWant(pattern=pattern, version=entry.text("version"), accepts=_accepts(entry)))
+        entry.finish()
+    return tuple(wants)
+
+
+def _accepts(reader: MappingReader) -> frozenset[str]:
+    return frozenset(reader.texts("accepts", default=()))
+
+
+def _image(reader: MappingReader) -> Path:
+    """The image's path, which the file gives relative to itself."""
+    value = reader.required("image")
+    return (Path(value.file).parent / value.text()).absolute()
+
+
+def _sha256(reader: MappingReader) -> str:
+    return reader.required("sha256").parsed(_digest)
+
+
+def _digest(text: str) -> str:
+    if not _SHA256.fullmatch(text.lower()):
+        raise ValueError("is no SHA-256 digest (64 hex digits; run: sha256sum IMAGE)")
+    return text.lower()
+
+
+def _activation(value: Value) -> frozenset[Activation]:
+    if value.kind == "text":
+        return frozenset({value.choice(Activation)})
+    activations = frozenset(element.choice(Activation) for element in value.sequence())
+    if not activations:
+        raise value.error("activation names no way to activate the image", hint=f"known: {', '.join(Activation)}")
+    return activations
+
+
+def _some(value: Value) -> tuple[str, ...]:
+    """A list of texts that is not empty."""
+    texts = value.texts()
+    if not texts:
+        raise value.error(f"{value.what} is empty", hint="name at least one")
+    return texts
