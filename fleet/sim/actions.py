@@ -1,0 +1,154 @@
+"""What a POST or PATCH does to a box: resets, updates, settings."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from fleet.sim.boxmodel import ROOT
+from fleet.sim.faults import Effect
+from fleet.sim.message import Answer, Fetch, Request, error, message
+from fleet.sim.order import Order, OrderError, from_multipart, from_simple, read_json
+from fleet.sim.selection import unknown_target
+from fleet.sim.tasks import TaskState
+
+if TYPE_CHECKING:
+    from fleet.sim.bmc import Bmc
+
+_RESET_CHECK_S = 22.0
+"""How long a DGX watches a reset that does nothing before its task says so (field guide 2.1)."""
+
+
+class Actions:
+    """The writing side of one BMC's service."""
+
+    def __init__(self, bmc: "Bmc") -> None:
+        self._bmc = bmc
+
+    def answer(self, request: Request, now: float, items: frozenset[str]) -> Answer:
+        """Do what a POST or PATCH asks; `items` are the inventory Ids of the moment."""
+        path = request.path.rstrip("/")
+        try:
+            if request.method == "PATCH":
+                return self._patch(path, request)
+            return self._post(path, request, now, items)
+        except OrderError as wrong:
+            return error(400, self._base(wrong.message_id), wrong.text, wrong.message_args)
+
+    def _post(self, path: str, request: Request, now: float, items: frozenset[str]) -> Answer:
+        update = self._bmc.box.update
+        if path and path == update.multipart:
+            order = from_multipart(request.header("Content-Type"), request.body)
+            return self._update(order, request, now, items)
+        if path and path == update.push:
+            return self._update(Order(data=request.body), request, now, items)
+        match self._bmc.box.actions.get(path):
+            case "simple-update":
+                return self._update(from_simple(request.body), request, now, items)
+            case "start-update":
+                return self._start(now)
+            case "host-reset" | "bmc-reset" | "hmc-reset" | "ac-cycle" as what:
+                return self._reset(what, path, request, now)
+        if path in self._bmc.box.resources:
+            return error(405, self._base("OperationNotAllowed"), "POST is not allowed here.")
+        return error(404, self._base("ResourceMissingAtURI"), f"There is no action at {path}.", (path,))
+
+    def _update(self, order: Order, request: Request, now: float, items: frozenset[str]) -> Answer:
+        bmc, model = self._bmc, self._bmc.box.update
+        if refusal := self._refused(request):
+            return refusal
+        if order.apply_time and order.apply_time not in model.apply_times:
+            name = "@Redfish.OperationApplyTime"
+            text = f"The value {order.apply_time} for {name} is not in the list of acceptable values."
+            raise OrderError("PropertyValueNotInList", text, order.apply_time, name)
+        if wrong := unknown_target(bmc.box, order.targets, items):
+            raise OrderError("PropertyValueNotInList", f"The target {wrong} is not known.", wrong, "Targets")
+        if bmc.updates.running is not None:
+            text = "An update is in progress."
+            return error(
+                503, self._base("ServiceTemporarilyUnavailable"), text, ("30",), headers=(("Retry-After", "30"),)
+            )
+        if order.uri.startswith(f"{ROOT}/"):
+            return error(400, self._base("PropertyValueNotInList"), "This box cannot install from its own store.")
+        task = bmc.updates.submit(order, now)
+        reply = bmc.tasks.accepted(task)
+        fetch = None
+        if order.data is None:
+            fetch = Fetch(uri=order.uri, task_id=task.number, limit_bytes=model.limit_bytes)
+        delay = len(order.data or b"") / bmc.box.bmc.push_bytes_per_s
+        return Answer(status=reply.status, body=reply.body, headers=reply.headers, delay_s=delay, fetch=fetch)
+
+    def _refused(self, request: Request) -> Answer | None:
+        faults = self._bmc.faults
+        if faults.take(Effect.SUBMIT_BUSY):
+            # bmcweb puts the request's URL into Retry-After (field guide 1.3)
+            headers = (("Retry-After", request.path),)
+            text = "The service is temporarily unavailable."
+            return error(503, self._base("ServiceTemporarilyUnavailable"), text, (request.path,), headers=headers)
+        if rule := faults.take(Effect.SUBMIT_REJECTED):
+            status = int(rule.number("status", 400))
+            name = "InternalError" if status >= 500 else "MissingOrMalformedPart"  # noqa: PLR2004  server's fault
+            return error(status, self._base(name), rule.text("message", "The image cannot be used."))
+        return None
+
+    def _start(self, now: float) -> Answer:
+        task = self._bmc.updates.start_held(now)
+        if task is None:
+            return error(400, self._base("ActionNotSupported"), "No update waits to be started.", ("StartUpdate",))
+        return self._bmc.tasks.accepted(task)
+
+    def _reset(self, what: str, path: str, request: Request, now: float) -> Answer:
+        bmc = self._bmc
+        parameters = read_json(request.body or b"{}")
+        allowed = bmc.box.action_values[path]
+        kind = parameters.get("ResetType", allowed[0] if what != "host-reset" else None)
+        if kind is None:
+            raise OrderError("ActionParameterMissing", "The action requires ResetType.", "Reset", "ResetType")
+        if kind not in allowed:
+            text = f"The value {kind} for the parameter ResetType of the action Reset is not supported."
+            raise OrderError("ActionParameterNotSupported", text, str(kind), "ResetType")
+        if what == "host-reset":
+            return self._reset_host(str(kind), now)
+        if what == "bmc-reset":
+            bmc.restart(now, str(kind))
+        elif what == "hmc-reset":
+            bmc.reset_hmc(str(kind), now)
+        else:
+            bmc.ac_cycle(now, off_s=10.0)
+        return Answer(status=204)
+
+    def _reset_host(self, kind: str, now: float) -> Answer:
+        bmc = self._bmc
+        works = bmc.reset_host(kind, now)
+        if not bmc.box.host.reset_is_task:
+            return Answer(status=204)
+        task = bmc.tasks.open("Computer Reset", now)
+        task.state = TaskState.RUNNING
+        if works:
+            text = f"The task with id {task.number} has completed."
+            done = message("TaskEvent.1.0.TaskCompletedOK", text, (task.number,))
+            bmc.agenda.add(now + 3.0, lambda at: task.end(at, TaskState.COMPLETED, "OK", done))
+        else:
+            why = (
+                f"'{kind}' is unsuccessful. IPMI command for {kind} operation returned success but power state of "
+                "chassis did not change !!"
+            )
+            text = f"The action {why} is not supported by the resource."
+            lost = message(self._base("ActionNotSupported"), text, (why,), "Critical")
+            # Exception with status OK, as real DGX tasks show (field guide headline 4)
+            bmc.agenda.add(now + _RESET_CHECK_S, lambda at: task.end(at, TaskState.EXCEPTION, "OK", lost))
+        return bmc.tasks.accepted(task)
+
+    def _patch(self, path: str, request: Request) -> Answer:
+        document = read_json(request.body)
+        if path == f"{ROOT}/UpdateService" and self._bmc.box.update.older_needs == "sticky-force":
+            options = document.get("HttpPushUriOptions")
+            if isinstance(options, dict) and isinstance(options.get("ForceUpdate"), bool):
+                self._bmc.updates.sticky_force = options["ForceUpdate"]
+                return Answer(status=204)
+        if path not in self._bmc.box.resources:
+            return error(404, self._base("ResourceMissingAtURI"), f"There is nothing at {path}.", (path,))
+        names: list[Any] = list(document)
+        text = f"The properties {json.dumps(names)} cannot be changed."
+        return error(400, self._base("PropertyNotWritable"), text, tuple(str(name) for name in names))
+
+    def _base(self, name: str) -> str:
+        return f"{self._bmc.box.registry}.{name}"

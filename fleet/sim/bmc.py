@@ -1,0 +1,249 @@
+"""One BMC: a synchronous function of request, state and clock. It owns no timer and no socket."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from fleet.sim.agenda import Agenda, Due
+from fleet.sim.boxmodel import BoxModel, Cause
+from fleet.sim.faults import Effect, FaultBook
+from fleet.sim.firmware import Firmware
+from fleet.sim.host import Host, Power
+from fleet.sim.ledger import Ledger
+from fleet.sim.message import Answer, Link, Request, Wire
+from fleet.sim.service import Service
+from fleet.sim.sessions import Sessions
+from fleet.sim.tasks import Tasks
+from fleet.sim.updates import Updates
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+"""BMC time at simulated second 0, unless the hall gives another."""
+
+
+class Phase(StrEnum):
+    """How far a BMC has come in its start (field guide 1.5), in this order."""
+
+    REFUSED = "refused"
+    TLS_DEAD = "tls-dead"
+    UNAVAILABLE = "unavailable"
+    """503 or an HTML page for everything."""
+    ROOT_ONLY = "root-only"
+    AUTH_NOT_READY = "auth-not-ready"
+    STUBS = "stubs"
+    """Logins work; what the baseboard's BMC serves is missing."""
+    READY = "ready"
+
+
+_LINK = {Phase.REFUSED: Link.REFUSED, Phase.TLS_DEAD: Link.TLS_DEAD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxSpec:
+    """One machine of the hall."""
+
+    name: str
+    """The node's name."""
+    model: str
+    """A box name (`fleet.sim.boxmodel.box_names`)."""
+    rack: str = "r1"
+    slot: int = 1
+    address: str = ""
+    """Loopback address of the BMC; empty: 127.1.<rack number>.<slot>."""
+    port: int = 8443
+    serial: str = ""
+    """Empty: made from the name."""
+    uuid: str = ""
+    feeds: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Inventory id or family -> version installed at the start."""
+
+
+class Bmc:
+    """A box as it is seen through its BMC."""
+
+    def __init__(
+        self,
+        spec: BoxSpec,
+        box: BoxModel,
+        *,
+        user: str,
+        password: str,
+        seed: int = 0,
+        faults: FaultBook | None = None,
+        epoch: datetime = EPOCH,
+    ) -> None:
+        """`seed` decides POST time and start-up time of this box, by its name."""
+        chance = random.Random(f"{seed}/{spec.name}")
+        self.spec = spec
+        self.box = box
+        self.epoch = epoch
+        self.agenda = Agenda()
+        self.ledger = Ledger()
+        self.faults = (faults or FaultBook()).of_node(node=spec.name, model=spec.model, rack=spec.rack)
+        self.firmware = Firmware(box, spec.versions, self.ledger, self.faults)
+        self.sessions = Sessions(box.bmc, self.ledger, node=spec.name, user=user, password=password)
+        self.tasks = Tasks(
+            box.dialect, durable=box.update.durable_tasks, stamp=self.stamp, salt=chance.randrange(10**9)
+        )
+        self.host = Host(
+            box.host,
+            self.agenda,
+            self.ledger,
+            post_s=chance.uniform(*box.host.post_s),
+            on_loss=lambda _: self.updates.main_power_lost(),
+            on_boot=self._host_boots,
+        )
+        self.updates = Updates(
+            box,
+            self.agenda,
+            self.firmware,
+            self.tasks,
+            self.faults,
+            self.ledger,
+            on_self_reset=lambda at: self.restart(at, "self"),
+        )
+        self.phase = Phase.READY
+        self.hmc_ready_at = 0.0
+        self.last_restart = 0.0
+        self._boot_factor = chance.uniform(0.85, 1.15)
+        self._boot_dues: list[Due] = []
+        self._service = Service(self)
+
+    def answer(self, request: Request, now: float) -> Answer:
+        """What this BMC answers to `request` at `now` (simulated seconds)."""
+        self.agenda.advance(now)
+        if self.phase in _LINK:
+            return Answer(status=0, wire=Wire.DROP)
+        self.ledger.requests += 1
+        return self._service.answer(request, now)
+
+    def preflight(self, request: Request, now: float) -> Answer | None:
+        """What this BMC answers before it has read a large body; None: it will read the body."""
+        self.agenda.advance(now)
+        if self.phase in _LINK:
+            return Answer(status=0, wire=Wire.DROP)
+        return self._service.preflight(request, now)
+
+    def fetched(self, task_id: str, data: bytes | None, error: str, now: float) -> None:
+        """The image of a `Fetch` is here, or (`data` None) could not be fetched because of `error`."""
+        self.agenda.advance(now)
+        if self.phase not in _LINK:
+            self.updates.fetched(task_id, data, error, now)
+
+    def link(self, now: float) -> Link:
+        """How the network port looks now."""
+        self.agenda.advance(now)
+        return _LINK.get(self.phase, Link.UP)
+
+    def next_wake(self) -> float | None:
+        """When to call `link` again although nobody asked; simulated seconds, or None."""
+        return self.agenda.next_wake()
+
+    def stamp(self, now: float) -> str:
+        """Simulated time as the BMC prints it."""
+        return (self.epoch + timedelta(seconds=int(now))).isoformat(timespec="seconds")
+
+    def restart(self, now: float, kind: str, *, dark_s: float = 0.0) -> None:
+        """The BMC restarts: sessions and tasks go, staged images for it come up. `dark_s`: no power for so long."""
+        self.ledger.reset(now, "bmc", kind)
+        for due in self._boot_dues:
+            due.cancel()
+        self.updates.bmc_lost()
+        self.sessions.lose()
+        self.tasks.restart()
+        self.firmware.activate(frozenset({Cause.BMC}))
+        self.last_restart = now + dark_s
+        versions = [self.firmware.shown(part) for part in self.box.parts if part.role == "bmc"]
+        self._boot_dues = [self.agenda.add(now + 1.0, lambda at: self._enter(Phase.REFUSED, at), wakes=True)]
+        if self.firmware.dead("bmc"):
+            return
+        if self.faults.take(Effect.BMC_DEAD, versions=versions):
+            self.ledger.brick("BMC does not return from its restart")
+            return
+        slow = self.faults.take(Effect.BMC_SLOW, versions=versions)
+        self._boot(now + 1.0 + dark_s, self._boot_factor * (slow.number("factor", 3) if slow else 1.0))
+
+    def ac_cycle(self, now: float, *, off_s: float = 30.0) -> None:
+        """All feeds are switched off for `off_s` and on again; whatever is being written is damaged."""
+        self.agenda.advance(now)
+        self.ledger.reset(now, "ac", "cycle")
+        self.updates.main_power_lost()
+        was_on = self.host.lose(now)
+        self.restart(now, "ac", dark_s=off_s)
+        self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
+        if was_on:  # PowerRestorePolicy LastState
+            self.agenda.add(now + off_s + sum(self.box.bmc.boot_s.values()), lambda at: self.host.reset("On", at))
+
+    def reset_host(self, kind: str, now: float) -> bool:
+        """Do a ComputerSystem.Reset; False: accepted, but nothing will happen (a fault)."""
+        if self.faults.take(Effect.POWER_IGNORED):
+            self.ledger.reset(now, "host", f"{kind} ignored")
+            return False
+        self.ledger.reset(now, "host", kind)
+        self.host.reset(kind, now)
+        return True
+
+    def reset_hmc(self, kind: str, now: float) -> None:
+        """The baseboard's BMC restarts: what it serves is gone for a while."""
+        self.ledger.reset(now, "hmc", kind)
+        self.hmc_ready_at = now + self.box.bmc.hmc_ready_s
+        self.firmware.activate(frozenset({Cause.HMC}))
+
+    def hmc_ready(self, now: float) -> bool:
+        """Whether the resources of the baseboard's BMC are served."""
+        return self.phase is Phase.READY and now >= self.hmc_ready_at
+
+    def truth(self) -> dict[str, Any]:
+        """The ground truth of this box, as plain data."""
+        ledger = self.ledger
+        items = {
+            item: {"active": state.active, "staged": state.staged, "flashes": ledger.flashes_of(item)}
+            for item, state in self.firmware.parts.items()
+        }
+        sessions = {
+            "open": len(self.sessions.open),
+            "created": ledger.sessions_created,
+            "deleted": ledger.sessions_deleted,
+            "lost": ledger.sessions_lost,
+            "expired": ledger.sessions_expired,
+        }
+        return {
+            "model": self.spec.model,
+            "items": items,
+            "power_cuts_in_flash": ledger.power_cuts_in_flash,
+            "interrupted_posts": ledger.interrupted_posts,
+            "bricked": ledger.bricked,
+            "sessions": sessions,
+            "failed_logins": ledger.failed_logins,
+            "max_in_flight": ledger.max_in_flight,
+            "requests": ledger.requests,
+            "submits": ledger.submits,
+            "received_bytes": ledger.received_bytes,
+            "resets": ledger.resets,
+            "host_power": self.host.power,
+            "phase": self.phase,
+            "force_update": self.updates.sticky_force,
+            "faults": [rule.name for rule in self.faults.rules],
+        }
+
+    def _boot(self, start: float, factor: float) -> None:
+        at = start
+        for phase, following in zip(list(Phase), list(Phase)[1:], strict=False):
+            at += self.box.bmc.boot_s[phase] * factor
+            wakes = phase in _LINK
+            self._boot_dues.append(self.agenda.add(at, lambda when, to=following: self._enter(to, when), wakes=wakes))
+        self.hmc_ready_at = at + self.box.bmc.hmc_ready_s * factor
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        del now
+        self.phase = phase
+
+    def _host_boots(self, now: float, causes: frozenset[Cause]) -> None:
+        if self.firmware.dead("bios"):
+            self.host.power = Power.POWERING_ON
+            return
+        self.firmware.activate(causes)
+        self.host.post_until += self.updates.host_boots(now)

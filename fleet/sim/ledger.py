@@ -1,0 +1,53 @@
+"""The ground truth of one box, which only tests and the report read."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class Flash:
+    """One image written, or begun to be written, to one part."""
+
+    at: float
+    """Simulated seconds when writing began."""
+    sha256: str
+    """Of the whole package file."""
+    version: str
+    request: int
+    """Number of the submit (1 is the first that this BMC accepted)."""
+    outcome: str = "running"
+    """running, done, failed or cut."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """What really happened to a box; times in simulated seconds."""
+
+    power_cuts_in_flash: int = 0
+    interrupted_posts: int = 0
+    bricked: str | None = None
+    sessions_created: int = 0
+    sessions_deleted: int = 0
+    sessions_lost: int = 0
+    """Gone with a BMC restart."""
+    sessions_expired: int = 0
+    failed_logins: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
+    requests: int = 0
+    submits: int = 0
+    received_bytes: int = 0
+    resets: list[dict[str, Any]] = field(default_factory=list)
+    flashes: dict[str, list[Flash]] = field(default_factory=dict)
+
+    def brick(self, reason: str) -> None:
+        """The box is beyond repair by Redfish; the first reason stays."""
+        self.bricked = self.bricked or reason
+
+    def reset(self, at: float, what: str, kind: str) -> None:
+        """Note a reset of `what` (host, bmc, hmc, ac)."""
+        self.resets.append({"at": round(at, 3), "what": what, "kind": kind})
+
+    def flashes_of(self, item: str) -> list[dict[str, Any]]:
+        """All flashes of one part, oldest first."""
+        return [asdict(flash) for flash in self.flashes.get(item, ())]
