@@ -169,7 +169,7 @@ def parse_document(text: str, *, file: str) -> Value:
         return _build(yaml.parse(text, Loader=yaml.CSafeLoader), file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 0
+        line = min(mark.line, text.count("\n")) + 1 if mark else 0  # libyaml may point behind the last line
         tab = "\t" in (text.splitlines()[line - 1 : line] or [""])[0]
         hint = "YAML indents with blanks, not with tabs" if tab else ""
         raise InputError(file, line, f"is not YAML: {error.problem or error.context}", hint=hint) from None

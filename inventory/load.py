@@ -35,6 +35,9 @@ from inventory.text import InputError
 EXAMPLES = Path(__file__).parent / "examples"
 """The inventories that ship with the package."""
 
+SECTIONS = ("credentials", "feeds", "sites", "pods", "racks", "nodes", "switches", "pdus", "links", "overrides")
+"""The keys of the file beside `inventory`; each may refer to what stands in those before it."""
+
 
 def load(path: Path, *, overlay: Path | None = None) -> Inventory:
     """Read an inventory.
@@ -49,6 +52,8 @@ def load(path: Path, *, overlay: Path | None = None) -> Inventory:
     """
     reader = MappingReader(read_document(path), what="inventory")
     hall = Hall(name=reader.text("inventory"))
+    reader.expect(*SECTIONS)
+    reader.finish()
     for section, read in (("credentials", _credentials), ("feeds", _feeds), ("sites", _sites), ("pods", _pods)):
         read(hall, reader, section)
     _racks(hall, reader, "racks")
@@ -60,7 +65,6 @@ def load(path: Path, *, overlay: Path | None = None) -> Inventory:
     add_switches(hall, reader.mappings("switches", what="switch"))
     add_pdus(hall, reader.mappings("pdus", what="pdu"))
     add_links(hall, reader.mappings("links", what="link"))
-    reader.finish()
     for node, (value, _) in hall.overrides.items():
         hall.nodes.get(node, value)
     return hall.inventory()

@@ -61,6 +61,10 @@ class MappingReader:
         self._asked[key] = None
         return key in self._content
 
+    def expect(self, *keys: str) -> None:
+        """Make keys known to `finish`, so that it can be called before they are read."""
+        self._asked.update(dict.fromkeys(keys))
+
     def error(self, message: str, *, key: str | None = None, hint: str = "") -> InputError:
         """An error at a key's line, or at the mapping's, to be raised by the caller."""
         line = self._content[key][0] if key in self._content else self._value.line

@@ -68,7 +68,7 @@ def _from_file(ref: SecretRef) -> str:
         descriptor = os.open(ref.name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SecretError(ref, f"cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SecretError(ref, "is not a file")
@@ -76,11 +76,13 @@ def _from_file(ref: SecretRef) -> str:
             raise SecretError(ref, f"can be read or written by others; run: chmod 600 {ref.name}")
         if status.st_size > SIZE_LIMIT_BYTES:
             raise SecretError(ref, f"is larger than {SIZE_LIMIT_BYTES} bytes; is it the right file?")
-        line = stream.readline(SIZE_LIMIT_BYTES).rstrip(b"\r\n")
-    try:
-        return line.decode()
+        return os.read(descriptor, SIZE_LIMIT_BYTES).partition(b"\n")[0].rstrip(b"\r").decode()
     except UnicodeDecodeError:
         raise SecretError(ref, "is not UTF-8 text") from None
+    except OSError as error:
+        raise SecretError(ref, f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
 
 
 def _from_keyring(ref: SecretRef) -> str:

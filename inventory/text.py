@@ -41,7 +41,7 @@ class InputError(ValueError):
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant; None when none is near."""
-    by_folded = {choice.casefold(): choice for choice in sorted(set(known))}
+    by_folded = {choice.casefold(): str(choice) for choice in sorted(set(known))}
     close = get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None
 
