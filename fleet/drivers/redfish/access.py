@@ -1,0 +1,200 @@
+"""Who we are to a BMC: one session, announced before it is made, deleted at the end (field guide 4, B.18)."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fleet.drivers.redfish import document
+from fleet.drivers.redfish.bodies import Sealed
+from fleet.drivers.redfish.channel import GONE, OK, READ_S, UNAUTHORISED, Channel, Reply, Unauthorised
+from fleet.drivers.redfish.document import NOTHING, Document
+from fleet.drivers.redfish.transport import Body
+from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.ports import SessionLedger
+from inventory.secrets import Secret
+
+ROOT = "/redfish/v1/"
+"""The one URI that DSP0266 fixes."""
+CONTEXT_PREFIX = "fleetwave-"
+NOT_READY_TRIES = 3
+NOT_READY_PAUSE_S = 60.0
+"""A BMC that restarted answers 401 until its PAM is up; more tries lock the account (field guide 4, F31)."""
+REFUSED = frozenset({401, 403})
+BAD_REQUEST = 400
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """User and password of a BMC."""
+
+    user: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session that is ours."""
+
+    uri: str
+    context: str
+
+
+class Access:
+    """Requests in the name of one session. Reads renew an expired one, as far as a lockout allows; effects never do."""
+
+    def __init__(self, channel: Channel, login: Callable[[], Awaitable[Login]], ledger: SessionLedger) -> None:
+        self.channel = channel
+        self.session: Session | None = None
+        """None before `open`, and where the service has no sessions."""
+        self.logins = 0
+        """Sessions opened so far: the same number later means the same session."""
+        self.root: Document = NOTHING
+        """The service root as last read."""
+        self._login = login
+        self._ledger = ledger
+        self._worked = False
+        self._unanswered: set[str] = set()
+
+    async def open(self, *, after_restart: bool = False) -> None:
+        """Read the service root and log in.
+
+        Raises:
+            Transient: no answer, or the service has no session free.
+            NodeFault: LOGIN_REFUSED, at once, but after a restart (or where this password worked before) only after
+                three tries a minute apart; UNTRUSTED_TLS; PROTOCOL.
+        """
+        self.channel.use_nobody()
+        self.root = (await self.channel.get(ROOT)).body
+        sessions = self._sessions()
+        login = await self._login()
+        if not sessions:
+            await self.channel.use_basic(login.user, login.password.reveal())
+            self._worked = True
+            return
+        tries = NOT_READY_TRIES if after_restart or self._worked else 1
+        for last in range(tries, 0, -1):
+            if await self._opened(sessions, login, last=last == 1):
+                break
+            await self.channel.clock.sleep(NOT_READY_PAUSE_S)
+        self._worked = True
+        if self._unanswered:
+            await self.clear((), tuple(self._unanswered))
+            self._unanswered.clear()
+
+    async def forget(self) -> None:
+        """Let go of connection and session without a word to the BMC: neither outlived its restart."""
+        await self.channel.drop()
+        self.channel.use_nobody()
+        session, self.session = self.session, None
+        if session is not None:
+            await self._ledger.closed(session.uri)
+
+    async def end(self) -> None:
+        """Delete the session and close the connection, as far as the BMC lets us."""
+        session, self.session = self.session, None
+        try:
+            if session is not None and await self._deleted(session.uri):
+                await self._ledger.closed(session.uri)
+        except (Transient, OutcomeUnknown):
+            pass  # its URI stays in the ledger; the next process deletes it
+        finally:
+            self.channel.use_nobody()
+            await self.channel.close()
+
+    async def get(self, path: str, *, read_s: float = READ_S) -> Document:
+        """The resource at `path`. See `Channel.get`."""
+        return (await self._renewing(lambda: self.channel.get(path, read_s=read_s))).body
+
+    async def find(self, path: str, *, read_s: float = READ_S) -> Reply | None:
+        """The reply to a read, None where there is no such resource."""
+        return await self._renewing(lambda: self.channel.find(path, read_s=read_s))
+
+    async def send(
+        self, method: str, path: str, body: dict[str, Any] | Body | None, *, effect: str, read_s: float = READ_S
+    ) -> Reply:
+        """Send an effect, once. See `Channel.send`; 401 is a Transient: nothing was done, a read will log in anew."""
+        reply = await self.channel.send(method, path, body, effect=effect, read_s=read_s)
+        if reply.status == UNAUTHORISED:
+            raise Transient(f"{self.channel.base}: {effect} was not accepted: the session had ended: {reply.sentence}")
+        return reply
+
+    async def clear(self, uris: Iterable[str], contexts: Iterable[str]) -> tuple[str, ...]:
+        """Delete sessions of ours that were left behind. See `fleet.ports.Bmc.clear_sessions`."""
+        sessions = self._sessions()
+        wanted = frozenset(contexts)
+        found = dict.fromkeys(path for path in map(document.path_of, uris) if path)
+        if wanted:
+            found |= dict.fromkeys(document.member_links(await self.get(sessions)))
+        own = frozenset(map(document.path_of, uris))
+        gone: list[str] = []
+        for uri in found:
+            if self.session is not None and uri == self.session.uri:
+                continue
+            reply = await self.find(uri)
+            context = "" if reply is None else document.text(reply.body, "Context")
+            ours = context in wanted if context else uri in own
+            if reply is not None and ours and not await self._deleted(uri):
+                continue
+            if reply is None or ours or uri in own:
+                gone.append(uri)
+                await self._ledger.closed(uri)
+        return tuple(gone)
+
+    async def _renewing(self, read: Callable[[], Awaitable[Found]]) -> Found:
+        try:
+            return await read()
+        except Unauthorised:
+            await self.forget()
+        await self.open()
+        try:
+            return await read()
+        except Unauthorised as error:
+            raise NodeFault(Reason.LOGIN_REFUSED, f"{error}: a session that was just opened is not accepted") from None
+
+    def _sessions(self) -> str:
+        """Path of the Sessions collection; empty where the service has no SessionService."""
+        advertised = document.link(self.root, "Links", "Sessions")
+        service = document.link(self.root, "SessionService")
+        return advertised or (f"{service.rstrip('/')}/Sessions" if service else "")
+
+    async def _opened(self, sessions: str, login: Login, *, last: bool) -> bool:
+        """Try once to make a session. False: refused, though it may only be too early."""
+        context = CONTEXT_PREFIX + secrets.token_hex(8)
+        await self._ledger.opening(context)
+        reply = await self._asked(sessions, login, context)
+        where = f"{self.channel.base}: login as {login.user!r}"
+        if reply.status in REFUSED:
+            if last:
+                raise NodeFault(Reason.LOGIN_REFUSED, f"{where} was refused: {reply.sentence}; check the credential")
+            return False
+        if reply.status not in OK:
+            raise Transient(f"{where}: {reply.sentence}", retry_after_s=reply.retry_after_s)
+        token = reply.headers.get("X-Auth-Token", "").strip()
+        uri = document.path_of(reply.headers.get("Location", "")) or document.path_of(reply.body.get("@odata.id"))
+        if not token or not uri:
+            raise NodeFault(Reason.PROTOCOL, f"{where}: the service gave no session: token or address is missing")
+        await self._ledger.opened(uri, context)
+        self.session = Session(uri=uri, context=context)
+        self.logins += 1
+        self.channel.use(token=token, session=uri)
+        return True
+
+    async def _asked(self, sessions: str, login: Login, context: str) -> Reply:
+        """Post the credentials, with our context, and once more without where a service knows no such property."""
+        wanted = {"UserName": login.user, "Password": login.password.reveal(), "Context": context}
+        try:
+            reply = await self.channel.send("POST", sessions, Sealed.of(wanted), effect="login")
+            if reply.status == BAD_REQUEST and any("Property" in message.id for message in reply.told):
+                del wanted["Context"]
+                reply = await self.channel.send("POST", sessions, Sealed.of(wanted), effect="login")
+        except OutcomeUnknown as error:
+            self._unanswered.add(context)
+            raise Transient(str(error)) from None
+        return reply
+
+    async def _deleted(self, uri: str) -> bool:
+        reply = await self.channel.send("DELETE", uri, None, effect="logout")
+        return reply.status in OK or reply.status in GONE or reply.status == UNAUTHORISED

@@ -1,0 +1,225 @@
+"""`fleet.ports.Bmc` over Redfish: one BMC, one connection, one session, one request in flight."""
+
+from fleet.drivers.redfish import document, firmware, following, layout, media, power, resets, tasks, update
+from fleet.drivers.redfish.access import Access
+from fleet.drivers.redfish.channel import OK
+from fleet.drivers.redfish.document import NOTHING
+from fleet.drivers.redfish.firmware import Expansion
+from fleet.drivers.redfish.layout import Layout
+from fleet.errors import NodeFault, Reason, Transient
+from fleet.ports import (
+    BootMarker,
+    PowerAction,
+    PowerState,
+    Restarted,
+    Submission,
+    TaskPhase,
+    TaskReading,
+    UpdateOrder,
+    UpdateReadiness,
+)
+from fleet.profile import Force, Profile
+from inventory.baseline import Activation
+from inventory.model import Node
+from inventory.observed import Observation
+
+NOT_READY = frozenset({"UnavailableOffline", "Disabled", "Starting", "Absent"})
+"""UpdateService.Status.State in which nothing may be handed over (field guide 1.7)."""
+
+
+class RedfishBmc:
+    """See `fleet.ports.Bmc`, and `fleet.drivers.redfish.media.VirtualMedia` for the last two methods."""
+
+    def __init__(self, node: Node, profile: Profile, access: Access, images: update.ImageSource | None) -> None:
+        self._node = node
+        self._profile = profile
+        self._access = access
+        self._images = images
+        self._layout: Layout | None = None
+        self._expansion = Expansion(query="")
+        self._finished: set[str] = set()
+        self._known: frozenset[str] = frozenset()
+        self._marked_login = 0
+
+    @property
+    def profile(self) -> Profile:
+        """The platform, chosen once."""
+        return self._profile
+
+    async def connect(self) -> None:
+        """See `fleet.ports.Bmc.connect`."""
+        if self._layout is None:
+            await self._connect(after_restart=False)
+
+    async def reconnect(self) -> None:
+        """See `fleet.ports.Bmc.reconnect`."""
+        self._layout = None
+        self._finished.clear()
+        await self._access.forget()
+        await self._connect(after_restart=True)
+
+    async def observe(self) -> Observation:
+        """See `fleet.ports.Bmc.observe`."""
+        found = await self._found()
+        system = await self._access.get(found.system)
+        manager = await self._access.get(found.manager) if found.manager else NOTHING
+        return Observation(
+            node=self._node.id,
+            manufacturer=document.text(system, "Manufacturer"),
+            model=document.text(system, "Model"),
+            serial=document.text(system, "SerialNumber"),
+            uuid=document.text(system, "UUID").lower(),
+            bios_version=document.text(system, "BiosVersion"),
+            bmc_version=document.text(manager, "FirmwareVersion"),
+            power_state=document.text(system, "PowerState"),
+            items=await firmware.items(self._access, found.firmware, self._expansion, self._profile.quirks),
+            read_at=self._access.channel.clock.now(),
+            source=self._access.channel.base,
+        )
+
+    async def identify(self) -> tuple[str, str]:
+        """See `fleet.ports.Bmc.identify`."""
+        system = await self._access.get((await self._found()).system)
+        return document.text(system, "SerialNumber"), document.text(system, "UUID").lower()
+
+    async def power_state(self) -> PowerState:
+        """See `fleet.ports.Bmc.power_state`."""
+        return await power.host_state(self._access, await self._found())
+
+    async def boot_marker(self) -> BootMarker:
+        """See `fleet.ports.Bmc.boot_marker`."""
+        manager_last_reset, system_last_reset = await self._last_resets()
+        session = self._access.session
+        self._access.channel.went_silent = False
+        self._marked_login = self._access.logins
+        return BootMarker(
+            manager_last_reset=manager_last_reset,
+            system_last_reset=system_last_reset,
+            session=session.uri if session is not None else "",
+        )
+
+    async def restarted_since(self, marker: BootMarker) -> Restarted:
+        """See `fleet.ports.Bmc.restarted_since`.
+
+        LastResetTime decides where it is told and differs. Else the session does: one that still works outlived
+        nothing; one that is gone proves a restart only if the BMC was silent in between: sessions also expire.
+        """
+        now, _ = await self._last_resets()
+        if now and marker.manager_last_reset and now != marker.manager_last_reset:
+            return Restarted.YES
+        if marker.session and await self._still_open(marker.session):
+            return Restarted.NO
+        if marker.session and self._marked_login and self._access.channel.went_silent:
+            return Restarted.YES
+        return Restarted.NO if now and now == marker.manager_last_reset else Restarted.CANNOT_TELL
+
+    def offers(self) -> frozenset[Activation]:
+        """See `fleet.ports.Bmc.offers`."""
+        if self._layout is None:
+            raise NodeFault(Reason.PROTOCOL, f"{self._access.channel.base}: not connected yet")
+        return resets.offers(self._layout.system_reset, self._layout.manager_reset, self._profile)
+
+    async def readiness(self) -> UpdateReadiness:
+        """See `fleet.ports.Bmc.readiness`."""
+        found = await self._found()
+        service = await self._access.get(found.update_service)
+        state = document.text(document.child(service, "Status"), "State")
+        alive, known = await self._tasks()
+        self._known = frozenset(known)
+        return UpdateReadiness(
+            enabled=document.flag(service, "ServiceEnabled") is not False and state not in NOT_READY,
+            alive=alive,
+            known_tasks=known,
+            max_image_bytes=document.number(service, "MaxImageSizeBytes") or None,
+        )
+
+    async def submit_update(self, order: UpdateOrder) -> Submission:
+        """See `fleet.ports.Bmc.submit_update`."""
+        found = await self._found()
+        if order.force and order.profile.force is Force.STICKY_FLAG:
+            await update.set_force_flag(self._access, found, force=True)
+        reply = await update.submit(self._access, found.update, order, self._images)
+        try:
+            task = await following.task_of(self._access, found, reply, self._known)
+        except (Transient, NodeFault):
+            task = None  # accepted is accepted: the inventory decides how it went
+        return update.submission(reply, task)
+
+    async def restore_force_flag(self) -> None:
+        """See `fleet.ports.Bmc.restore_force_flag`."""
+        if any(component.force is Force.STICKY_FLAG for component in self._profile.components.values()):
+            await update.set_force_flag(self._access, await self._found(), force=False)
+
+    async def read_task(self, uri: str) -> TaskReading | None:
+        """See `fleet.ports.Bmc.read_task`."""
+        reply = await self._access.find(uri)
+        return None if reply is None else tasks.read(uri, reply.body, self._profile.quirks)
+
+    async def power(self, action: PowerAction) -> None:
+        """See `fleet.ports.Bmc.power`."""
+        await power.power(self._access, await self._found(), self._profile, action)
+
+    async def reset_bmc(self) -> None:
+        """See `fleet.ports.Bmc.reset_bmc`."""
+        await power.reset_bmc(self._access, await self._found())
+
+    async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
+        """See `fleet.ports.Bmc.clear_sessions`."""
+        await self._found()
+        return await self._access.clear(uris, contexts)
+
+    async def close(self) -> None:
+        """See `fleet.ports.Bmc.close`."""
+        self._layout = None
+        await self._access.end()
+
+    async def insert_media(self, url: str) -> None:
+        """See `VirtualMedia.insert_media`."""
+        await media.insert(self._access, await self._found(), url)
+
+    async def eject_media(self) -> None:
+        """See `VirtualMedia.eject_media`."""
+        await media.eject(self._access, await self._found())
+
+    async def _connect(self, *, after_restart: bool) -> None:
+        await self._access.open(after_restart=after_restart)
+        found = await layout.find_layout(self._access, self._profile)
+        self._expansion = Expansion(query=found.expand)
+        self._layout = found
+
+    async def _found(self) -> Layout:
+        """Where things are; connects where nobody has."""
+        await self.connect()
+        if self._layout is None:
+            raise NodeFault(Reason.PROTOCOL, f"{self._access.channel.base}: not connected")
+        return self._layout
+
+    async def _last_resets(self) -> tuple[str, str]:
+        """LastResetTime of manager and system, empty where they do not tell."""
+        found = await self._found()
+        manager = await self._access.get(found.manager) if found.manager else NOTHING
+        system = await self._access.get(found.system)
+        return document.text(manager, "LastResetTime"), document.text(system, "LastResetTime")
+
+    async def _still_open(self, session: str) -> bool:
+        """Whether a session of before is there now. Our own newer one at the same address does not count."""
+        current = self._access.session
+        if current is not None and current.uri == session:
+            return self._access.logins == self._marked_login
+        reply = await self._access.find(session)
+        return reply is not None and reply.status in OK
+
+    async def _tasks(self) -> tuple[tuple[TaskReading, ...], tuple[str, ...]]:
+        """Update tasks that run, and the URIs of all tasks. One that has ended is not read again until a restart."""
+        alive: list[TaskReading] = []
+        known: list[str] = []
+        for path, task in await following.all_tasks(self._access, await self._found(), self._expansion, self._finished):
+            known.append(path)
+            if not task:
+                continue
+            reading = tasks.read(path, task, self._profile.quirks)
+            if reading.phase in {TaskPhase.DONE, TaskPhase.FAILED}:
+                self._finished.add(path)
+            elif reading.phase is not TaskPhase.STAGED and tasks.is_update(task):
+                alive.append(reading)
+        return tuple(alive), tuple(known)
