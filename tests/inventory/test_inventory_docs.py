@@ -1,0 +1,42 @@
+"""What the pages show is what the code reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from inventory.baseline_check import verify_images
+from inventory.baseline_load import load_baseline
+from inventory.load import load
+from inventory.model import NodeId
+from inventory.select import KEYS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def test_the_inventory_on_the_page_loads_with_its_overlay(tmp_path: Path) -> None:
+    hall, overlay = blocks("inventory.md")
+    (tmp_path / "hall.yaml").write_text(hall)
+    (tmp_path / "overlay.yaml").write_text(overlay)
+    loaded = load(tmp_path / "hall.yaml", overlay=tmp_path / "overlay.yaml")
+    assert loaded.node(NodeId("gpu001")).bmc.address == "127.0.0.1"
+    assert loaded.node(NodeId("gpu008")).bmc.address == "10.20.2.4"
+
+
+def test_the_baseline_on_the_page_loads_and_lacks_only_its_images(tmp_path: Path) -> None:
+    (text,) = blocks("baselines.md")
+    (tmp_path / "baseline.yaml").write_text(text)
+    baseline = load_baseline(tmp_path / "baseline.yaml")
+    assert list(baseline.components) == ["bmc", "hgx"]
+    assert ["is missing" in str(problem) for problem in verify_images(baseline)] == [True] * 4
+
+
+def test_the_page_lists_every_selector_key() -> None:
+    page = (DOCS / "inventory.md").read_text()
+    listed = re.search(r"Keys: (.*?)\.\sIn\s", page, re.DOTALL)
+    assert listed is not None
+    assert tuple(listed[1].replace("\n", " ").split(", ")) == KEYS
