@@ -12,9 +12,9 @@ from fleet.sim.faults import FaultBook, FaultError, load_faults
 from fleet.sim.hall import BoxSpec, Hall, HallError, HallSpec
 
 try:
-    from uvloop import run as _run
-except ImportError:
-    from asyncio import run as _run
+    import uvloop
+except ImportError:  # a hall without it works, and takes more memory per connection
+    uvloop = None  # type: ignore[assignment]  # the module or nothing
 
 _FAILED = 1
 
@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             faults=load_faults(options.faults) if options.faults else FaultBook(),
             user=options.user,
         )
-        _run(_serve(spec))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+            runner.run(_serve(spec))
     except (HallError, FaultError, OSError, ValueError) as wrong:
         print(f"fleet.sim: {wrong}", file=sys.stderr)  # noqa: T201  a command speaks
         return _FAILED

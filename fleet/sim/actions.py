@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from fleet.sim.boxmodel import ROOT
+from fleet.sim.boxmodel import INVENTORY, ROOT
 from fleet.sim.faults import Effect
 from fleet.sim.message import Answer, Fetch, Request, error, message
 from fleet.sim.order import Order, OrderError, from_multipart, from_simple, read_json
@@ -35,11 +35,8 @@ class Actions:
 
     def _post(self, path: str, request: Request, now: float, items: frozenset[str]) -> Answer:
         update = self._bmc.box.update
-        if path and path == update.multipart:
-            order = from_multipart(request.header("Content-Type"), request.body)
-            return self._update(order, request, now, items)
-        if path and path == update.push:
-            return self._update(Order(data=request.body), request, now, items)
+        if path in {update.multipart, update.push} - {""}:
+            return self._update(self._pushed(path, request), request, now, items)
         match self._bmc.box.actions.get(path):
             case "simple-update":
                 return self._update(from_simple(request.body), request, now, items)
@@ -50,6 +47,11 @@ class Actions:
         if path in self._bmc.box.resources:
             return error(405, self._base("OperationNotAllowed"), "POST is not allowed here.")
         return error(404, self._base("ResourceMissingAtURI"), f"There is no action at {path}.", (path,))
+
+    def _pushed(self, path: str, request: Request) -> Order:
+        if path == self._bmc.box.update.multipart:
+            return from_multipart(request.header("Content-Type"), request.body)
+        return Order(data=request.body)
 
     def _update(self, order: Order, request: Request, now: float, items: frozenset[str]) -> Answer:
         bmc, model = self._bmc, self._bmc.box.update
@@ -66,8 +68,8 @@ class Actions:
             return error(
                 503, self._base("ServiceTemporarilyUnavailable"), text, ("30",), headers=(("Retry-After", "30"),)
             )
-        if order.uri.startswith(f"{ROOT}/"):
-            return error(400, self._base("PropertyValueNotInList"), "This box cannot install from its own store.")
+        if order.uri.startswith(f"{INVENTORY}/Previous-"):
+            return self._roll_back(order.uri, now, items)
         task = bmc.updates.submit(order, now)
         reply = bmc.tasks.accepted(task)
         fetch = None
@@ -75,6 +77,13 @@ class Actions:
             fetch = Fetch(uri=order.uri, task_id=task.number, limit_bytes=model.limit_bytes)
         delay = len(order.data or b"") / bmc.box.bmc.push_bytes_per_s
         return Answer(status=reply.status, body=reply.body, headers=reply.headers, delay_s=delay, fetch=fetch)
+
+    def _roll_back(self, uri: str, now: float, items: frozenset[str]) -> Answer:
+        bmc, wanted = self._bmc, uri.rpartition("/")[2]
+        part = next((part for part in bmc.box.parts if wanted.endswith(f"__{part.item}")), None)
+        if wanted not in items or part is None or part.bundle is None:
+            raise OrderError("PropertyValueNotInList", f"There is no previous image at {uri}.", uri, "ImageURI")
+        return bmc.tasks.accepted(bmc.updates.roll_back(part, now))
 
     def _refused(self, request: Request) -> Answer | None:
         faults = self._bmc.faults

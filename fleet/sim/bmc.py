@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from fleet.sim.agenda import Agenda, Due
@@ -157,7 +158,7 @@ class Bmc:
         self.firmware.activate(frozenset({Cause.BMC}))
         self.last_restart = now + dark_s
         versions = [self.firmware.shown(part) for part in self.box.parts if part.role == "bmc"]
-        self._boot_dues = [self.agenda.add(now + 1.0, lambda at: self._enter(Phase.REFUSED, at), wakes=True)]
+        self._boot_dues = [self.agenda.add(now + 1.0, partial(self._enter, Phase.REFUSED), wakes=True)]
         if self.firmware.dead("bmc"):
             return
         if self.faults.take(Effect.BMC_DEAD, versions=versions):
@@ -234,11 +235,10 @@ class Bmc:
         for phase, following in zip(list(Phase), list(Phase)[1:], strict=False):
             at += self.box.bmc.boot_s[phase] * factor
             wakes = phase in _LINK
-            self._boot_dues.append(self.agenda.add(at, lambda when, to=following: self._enter(to, when), wakes=wakes))
+            self._boot_dues.append(self.agenda.add(at, partial(self._enter, following), wakes=wakes))
         self.hmc_ready_at = at + self.box.bmc.hmc_ready_s * factor
 
-    def _enter(self, phase: Phase, now: float) -> None:
-        del now
+    def _enter(self, phase: Phase, _: float) -> None:
         self.phase = phase
 
     def _host_boots(self, now: float, causes: frozenset[Cause]) -> None:

@@ -40,7 +40,7 @@ class Face:
         self._clock = clock
         self._identity = identity
         self._puller = puller
-        self._web = web.Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)  # type: ignore[arg-type]  # aiohttp types the factory's product, we return it
+        self._web = web.Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)
         self._line: asyncio.Server | None = None
         self._link = Link.REFUSED
         self._serial = asyncio.Lock()
@@ -130,8 +130,8 @@ class Face:
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
-        self._work.add(task)  # type: ignore[arg-type]  # ensure_future of a coroutine is a Task
-        task.add_done_callback(self._work.discard)  # type: ignore[arg-type]  # as above
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
 
     def _arm(self) -> None:
         due = self.bmc.next_wake()

@@ -82,10 +82,7 @@ class Firmware:
 
     def activate(self, causes: frozenset[Cause]) -> list[Part]:
         """Bring up what is staged and needs one of `causes`; returns the parts that changed."""
-        changed = []
-        for part in self._box.parts:
-            if part.activates_on & causes and self._start(part):
-                changed.append(part)
+        changed = [part for part in self._box.parts if part.activates_on & causes and self._start(part)]
         self.revision += 1
         return changed
 

@@ -25,7 +25,7 @@ class Entry:
 
 def entries(box: BoxModel, firmware: Firmware, *, stubs: bool) -> tuple[Entry, ...]:
     """All members; with `stubs` those that the baseboard's BMC serves are missing (field guide 1.5)."""
-    found = []
+    found: list[Entry] = []
     for part in box.parts:
         if stubs and is_remote(box, f"{INVENTORY}/{part.item}"):
             continue

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from fleet.sim.agenda import Agenda, Due
-from fleet.sim.boxmodel import BoxModel, Cause, Dialect, Ending, Supply
+from fleet.sim.boxmodel import INVENTORY, BoxModel, Cause, Dialect, Ending, Part, Supply
 from fleet.sim.faults import Effect, NodeFaults
 from fleet.sim.firmware import Firmware
-from fleet.sim.fwpkg import Package, PackageError, parse
+from fleet.sim.fwpkg import Image, Package, PackageError, parse
 from fleet.sim.ledger import Ledger
 from fleet.sim.message import message
 from fleet.sim.order import Order
@@ -33,7 +33,6 @@ class Run:
     error: str = ""
     picks: tuple[Pick, ...] = ()
     dues: list[Due] = field(default_factory=list)
-    waits_for_boot: bool = False
     ends_critical: str = ""
     lost: set[str] = field(default_factory=set)
     """Parts whose image was lost on the way (power cut, or a fault)."""
@@ -88,6 +87,35 @@ class Updates:
             run.order = Order(targets=order.targets, force=order.force, apply_time=order.apply_time)
         return task
 
+    def roll_back(self, part: Part, now: float) -> Task:
+        """Install the previous version of `part` from the BMC's own store (Dell's Previous-* entries)."""
+        self._ledger.submits += 1
+        version = self._firmware.parts[part.item].previous
+        bundle = self._box.bundles[part.bundle or ""]
+        image = Image(
+            classification=0,
+            identifier=part.identifier or 0,
+            comparison_stamp=0,
+            activation=0,
+            version=version,
+            offset=0,
+            size_bytes=0,
+        )
+        package = Package(
+            version=version,
+            devices=frozenset({(bundle.iana, bundle.sku)}),
+            images=(image,),
+            size_bytes=0,
+            sha256=f"previous:{part.item}:{version}",
+        )
+        task = self._tasks.open("Rollback", now)
+        task.state = TaskState.RUNNING
+        order = Order(targets=(f"{INVENTORY}/{part.item}",))
+        run = Run(order=order, task=task, request=self._ledger.submits, force=True, package=package)
+        self.running = run
+        run.dues.append(self._agenda.add(now + self._box.bmc.verify_s, lambda at: self._verified(run, at)))
+        return task
+
     def fetched(self, task_id: str, data: bytes | None, error: str, now: float) -> None:
         """The image that a SimpleUpdate named has arrived, or could not be fetched."""
         run = self.running
@@ -129,15 +157,17 @@ class Updates:
         """Write what waited for a host reset; returns by how many seconds that delays POST."""
         if self.running is not None or not self.scheduled:
             return 0.0
-        run = self.scheduled.pop(0)
-        self.running = run
-        run.waits_for_boot = False
-        self._write(run, now)
-        return run.task.span[1] - now if run.task.span else 0.0
+        self._next_scheduled(now)
+        runs = [*self.scheduled, *([self.running] if self.running else [])]
+        return sum(pick.part.flash_s for run in runs for pick in run.picks)
 
     def percent(self, now: float) -> int | None:
         """How far the running update is; None if there is none."""
         return None if self.running is None else self.running.task.percent(now)
+
+    def _next_scheduled(self, now: float) -> None:
+        self.running = self.scheduled.pop(0)
+        self._write(self.running, now)
 
     def _received(self, run: Run, data: bytes, at: float) -> None:
         self._ledger.received_bytes += len(data)
@@ -170,7 +200,6 @@ class Updates:
             self.running, self.held = None, run
             return None
         if any(pick.part.ending is Ending.AT_REBOOT for pick in run.picks):
-            run.waits_for_boot = True
             run.task.state = TaskState.STARTING
             run.task.messages.append(message("IDRAC.2.8.JCP001", "Task successfully scheduled.", severity="OK"))
             self.running = None
@@ -199,9 +228,9 @@ class Updates:
         stops_at = self._strike(run, items, versions, now, end)
         for pick, start, stop in spans:
             if start < stops_at:
-                run.dues.append(self._agenda.add(start, lambda at, pick=pick: self._begin(run, pick, at)))
+                run.dues.append(self._agenda.add(start, partial(self._begin, run, pick)))
             if stop < stops_at:
-                run.dues.append(self._agenda.add(stop, lambda _, pick=pick: self._finish(run, pick)))
+                run.dues.append(self._agenda.add(stop, partial(self._finish, run, pick)))
         if end < stops_at:
             wakes = any(pick.part.ending is Ending.SELF_RESET for pick in run.picks)
             run.dues.append(self._agenda.add(end, lambda at: self._done(run, at), wakes=wakes))
@@ -235,7 +264,7 @@ class Updates:
                 pick.part, version=pick.image.version, sha256=run.package.sha256, request=run.request, now=now
             )
 
-    def _finish(self, run: Run, pick: Pick) -> None:
+    def _finish(self, run: Run, pick: Pick, _: float) -> None:
         part, version = pick.part, pick.image.version
         if part.item in run.lost:
             self._firmware.finish(part, stages=False)
@@ -264,6 +293,8 @@ class Updates:
             run.task.end(now, TaskState.COMPLETED, "OK", _completed(self._box.dialect, run.task))
         if any(pick.part.ending is Ending.AT_REBOOT for pick in run.picks):
             self._firmware.activate_written(pick.part.item for pick in run.picks)
+            if self.scheduled:
+                self._next_scheduled(now)
         if any(pick.part.ending is Ending.SELF_RESET for pick in run.picks):
             self._agenda.add(now + _SELF_RESET_S, self._on_self_reset, wakes=True)
 
