@@ -78,12 +78,8 @@ def _misfit(package: Package | None, fits: Fits) -> str | None:
     if package is None:
         return "has no PLDM header in which the descriptors of 'fits' could be found"
     wanted = {(want.kind.casefold(), want.value.casefold()) for want in fits.descriptors}
-    carried = [{_folded(*each.describe()) for each in device.descriptors} for device in package.devices]
-    if any(wanted <= of_one for of_one in carried):
+    carried = [[spelling for each in device.descriptors for spelling in each.spellings()] for device in package.devices]
+    if any(wanted <= {(kind.casefold(), value.casefold()) for kind, value in of_one} for of_one in carried):
         return None
-    seen = "; ".join(", ".join(f"{kind} {value}" for kind, value in sorted(of_one)) for of_one in carried)
+    seen = "; ".join(", ".join(f"{kind} {value}" for kind, value in of_one) for of_one in carried)
     return f"is for another device: it names {seen}"
-
-
-def _folded(kind: str, value: str) -> tuple[str, str]:
-    return kind.casefold(), value.casefold()

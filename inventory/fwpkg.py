@@ -83,6 +83,13 @@ class Descriptor:
             return kind, str(int.from_bytes(self.data, "little"))
         return kind, "0x" + self.data[::-1].hex()
 
+    def spellings(self) -> tuple[tuple[str, str], ...]:
+        """`describe`, and for vendor-defined data that is printable ASCII also the text itself."""
+        plain = self.data.decode("ascii", "replace")
+        if self.type == _VENDOR_DEFINED and plain.isascii() and plain.isprintable():
+            return self.describe(), (self.title, plain)
+        return (self.describe(),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
