@@ -57,15 +57,16 @@ def build(
     uuid: bytes = UUID_1_0,
     header_error: int = 0,
     crc_error: int = 0,
+    spare: bytes = b"",
 ) -> bytes:
-    """A package. The `_error` arguments are added to the value that would be right."""
+    """A package. The `_error` arguments are added to the value that would be right; `spare` stands before the CRC."""
     images = [Image()] if images is None else images
     records = [Record()] if records is None else records
     bits = -(-max(len(images), 1) // 8) * 8
     body = b"".join(_record(record, bits) for record in records)
     described = sum(22 + len(image.version) for image in images)
     version = b"package-1"
-    header_size = 36 + len(version) + 1 + len(body) + 2 + described + 4
+    header_size = 36 + len(version) + 1 + len(body) + 2 + described + len(spare) + 4
     parts = [uuid, b"\x01", struct.pack("<H", header_size + header_error), RELEASED, struct.pack("<H", bits)]
     parts += [bytes([1, len(version)]), version, bytes([len(records)]), body, struct.pack("<H", len(images))]
     at = header_size
@@ -75,7 +76,7 @@ def build(
         at += len(image.payload)
         parts.append(struct.pack("<HHIHH", image.classification, image.identifier, image.stamp, 0, image.activation))
         parts.append(struct.pack("<II", offset, size) + bytes([1, len(image.version)]) + image.version.encode())
-    header = b"".join(parts)
+    header = b"".join(parts) + spare
     crc = (zlib.crc32(header) + crc_error) & 0xFFFFFFFF
     return header + struct.pack("<I", crc) + b"".join(image.payload for image in images)
 

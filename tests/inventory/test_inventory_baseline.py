@@ -59,6 +59,10 @@ def test_a_version_matches_as_text_or_not_at_all(observed: str, *, expected: boo
     assert matches(BMC, observed) is expected
 
 
+def test_an_empty_version_is_never_the_wanted_one() -> None:
+    assert not matches(replace(BMC, accepts=frozenset({"", " "})), " ")
+
+
 def test_case_of_a_version_does_not_count() -> None:
     assert matches(ItemWant(pattern="*", version="97.00.6C.00.03"), "97.00.6c.00.03")
     assert normalise(" TGBT42S ") == normalise("tgbt42s")

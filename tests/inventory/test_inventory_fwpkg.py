@@ -56,6 +56,7 @@ def test_a_bundle_is_read_to_the_last_field(tmp_path: Path) -> None:
         (build(header_error=60_000), "the header claims"),
         (build(header_error=-1), "checksum"),
         (build(crc_error=1), "the file is damaged"),
+        (build(spare=b"x"), "the header has 1 bytes too many"),
         (build(records=[Record(length_error=1)]), "device record"),
         (build(records=[Record(length_error=-1)]), "package data|descriptor"),
         (build(records=[Record(descriptors=[])]), "no descriptor"),

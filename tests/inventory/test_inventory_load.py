@@ -120,6 +120,12 @@ def test_a_ca_is_found_beside_the_file(tmp_path: Path) -> None:
     assert load(path).nodes[0].bmc.tls.ca == (tmp_path / "oob.pem").resolve()
 
 
+def test_a_fingerprint_is_taken_as_openssl_prints_it(tmp_path: Path) -> None:
+    printed = ":".join(["AB"] * 32)
+    path = written(tmp_path, SMALL.replace("bmc: {port: 8443}", f'bmc: {{fingerprint: "SHA256:{printed}"}}'))
+    assert load(path).node(NodeId("gpu3")).bmc.tls.fingerprint == "sha256:" + "ab" * 32
+
+
 BAD = [
     ("    model: DGXH100", "    modle: DGXH100", 11, "unknown key 'modle' in node; did you mean 'model'?"),
     ("nodes:", "nodez:", 9, "unknown key 'nodez' in inventory; did you mean 'nodes'?"),
