@@ -39,6 +39,10 @@ async def retrying(call: Callable[[], Awaitable[Result]], *, clock: Clock, attem
 
     Only for what has no effect: reads. Waits are field time; the BMC's own hint (`retry_after_s`) lengthens one.
     """
+
+    async def attempt() -> Result:
+        return await call()
+
     loop = AsyncRetrying(
         sleep=clock.sleep,
         stop=stop_after_attempt(attempts),
@@ -46,7 +50,7 @@ async def retrying(call: Callable[[], Awaitable[Result]], *, clock: Clock, attem
         retry=retry_if_exception_type(Transient),
         reraise=True,
     )
-    return await loop(call)
+    return await loop(attempt)
 
 
 _backoff = wait_random_exponential(multiplier=FIRST_PAUSE_S, min=FIRST_PAUSE_S, max=LONGEST_PAUSE_S)

@@ -109,6 +109,7 @@ def _quirks(reader: MappingReader) -> Quirks:
         tasks_survive_reset=reader.boolean("tasks_survive_reset", default=_QUIRKS.tasks_survive_reset),
         expand=reader.boolean("expand", default=_QUIRKS.expand),
         dell_item_ids=reader.boolean("dell_item_ids", default=_QUIRKS.dell_item_ids),
+        serial_is_sku=reader.boolean("serial_is_sku", default=_QUIRKS.serial_is_sku),
         states=_pairs(reader.mapping("states")),
     )
     reader.finish()

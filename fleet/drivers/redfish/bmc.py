@@ -3,7 +3,7 @@
 from fleet.drivers.redfish import document, firmware, following, layout, media, power, resets, tasks, update
 from fleet.drivers.redfish.access import Access
 from fleet.drivers.redfish.channel import OK
-from fleet.drivers.redfish.document import NOTHING
+from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.firmware import Expansion
 from fleet.drivers.redfish.layout import Layout
 from fleet.errors import NodeFault, Reason, Transient
@@ -63,12 +63,13 @@ class RedfishBmc:
         found = await self._found()
         system = await self._access.get(found.system)
         manager = await self._access.get(found.manager) if found.manager else NOTHING
+        serial, uuid = self._identity(system)
         return Observation(
             node=self._node.id,
             manufacturer=document.text(system, "Manufacturer"),
             model=document.text(system, "Model"),
-            serial=document.text(system, "SerialNumber"),
-            uuid=document.text(system, "UUID").lower(),
+            serial=serial,
+            uuid=uuid,
             bios_version=document.text(system, "BiosVersion"),
             bmc_version=document.text(manager, "FirmwareVersion"),
             power_state=document.text(system, "PowerState"),
@@ -80,7 +81,7 @@ class RedfishBmc:
     async def identify(self) -> tuple[str, str]:
         """See `fleet.ports.Bmc.identify`."""
         system = await self._access.get((await self._found()).system)
-        return document.text(system, "SerialNumber"), document.text(system, "UUID").lower()
+        return self._identity(system)
 
     async def power_state(self) -> PowerState:
         """See `fleet.ports.Bmc.power_state`."""
@@ -180,6 +181,10 @@ class RedfishBmc:
     async def eject_media(self) -> None:
         """See `VirtualMedia.eject_media`."""
         await media.eject(self._access, await self._found())
+
+    def _identity(self, system: Document) -> tuple[str, str]:
+        key = "SKU" if self._profile.quirks.serial_is_sku else "SerialNumber"
+        return document.text(system, key), document.text(system, "UUID").lower()
 
     async def _connect(self, *, after_restart: bool) -> None:
         await self._access.open(after_restart=after_restart)

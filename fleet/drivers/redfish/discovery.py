@@ -19,6 +19,7 @@ async def discover(access: Access) -> Discovery:
         manufacturer=document.text(host, "Manufacturer"),
         model=document.text(host, "Model"),
         serial=document.text(host, "SerialNumber"),
+        sku=document.text(host, "SKU"),
         uuid=document.text(host, "UUID").lower(),
         vendor=document.text(root, "Vendor"),
         product=document.text(root, "Product"),
