@@ -3,6 +3,6 @@
 Contract: nothing here imports anything of ours outside ``fleet.sim``. A wrong belief about Redfish must not be able to
 agree with itself, so the hall has its own clock, its own package parser and its own idea of every vendor.
 
-A BMC (`fleet.sim.bmc.Bmc`) answers as a synchronous function of request, state and clock; TLS (`fleet.sim.face`) is only
-its face. Nothing in this package was ever compared dynamically with real hardware: see docs/hall.md.
+A BMC (`fleet.sim.bmc.Bmc`) answers as a synchronous function of request, state and clock; TLS (`fleet.sim.face`) is
+only its face. Nothing here was ever compared dynamically with real hardware: see docs/hall.md.
 """

@@ -84,7 +84,7 @@ class Bmc:
         self.agenda = Agenda()
         self.ledger = Ledger()
         self.faults = (faults or FaultBook()).of_node(node=spec.name, model=spec.model, rack=spec.rack)
-        self.firmware = Firmware(box, spec.versions, self.ledger, self.faults)
+        self.firmware: Firmware = Firmware(box, spec.versions, self.ledger, self.faults)
         self.sessions = Sessions(box.bmc, self.ledger, node=spec.name, user=user, password=password)
         self.tasks = Tasks(
             box.dialect, durable=box.update.durable_tasks, stamp=self.stamp, salt=chance.randrange(10**9)
@@ -102,8 +102,8 @@ class Bmc:
             self.agenda,
             self.firmware,
             self.tasks,
-            self.faults,
-            self.ledger,
+            faults=self.faults,
+            ledger=self.ledger,
             on_self_reset=lambda at: self.restart(at, "self"),
         )
         self.phase = Phase.READY
@@ -111,6 +111,7 @@ class Bmc:
         self.last_restart = 0.0
         self._boot_factor = chance.uniform(0.85, 1.15)
         self._boot_dues: list[Due] = []
+        self._gone = False
         self._service = Service(self)
 
     def answer(self, request: Request, now: float) -> Answer:
@@ -152,17 +153,17 @@ class Bmc:
         self.ledger.reset(now, "bmc", kind)
         for due in self._boot_dues:
             due.cancel()
-        self.updates.bmc_lost()
+        self.updates.bmc_lost(now)
         self.sessions.lose()
         self.tasks.restart()
         self.firmware.activate(frozenset({Cause.BMC}))
         self.last_restart = now + dark_s
         versions = [self.firmware.shown(part) for part in self.box.parts if part.role == "bmc"]
         self._boot_dues = [self.agenda.add(now + 1.0, partial(self._enter, Phase.REFUSED), wakes=True)]
-        if self.firmware.dead("bmc"):
-            return
         if self.faults.take(Effect.BMC_DEAD, versions=versions):
+            self._gone = True
             self.ledger.brick("BMC does not return from its restart")
+        if self._gone or self.firmware.dead("bmc"):
             return
         slow = self.faults.take(Effect.BMC_SLOW, versions=versions)
         self._boot(now + 1.0 + dark_s, self._boot_factor * (slow.number("factor", 3) if slow else 1.0))

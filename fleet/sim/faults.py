@@ -1,7 +1,7 @@
 """What is wrong today: faults as data, from YAML. docs/hall.md is the reference of the file.
 
-Which nodes a rule hits is a pure function of (seed, rule name, node name): never of request order or of time, so that an
-interrupted and an uninterrupted rollout meet the same faults.
+Which nodes a rule hits is a pure function of (seed, rule name, node name): never of request order or of time, so that
+an interrupted and an uninterrupted rollout meet the same faults.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The hall's own reader of PLDM firmware packages (DSP0267 1.0; field guide 1.12). It shares no code with the product's.
+"""The hall's own reader of PLDM firmware packages (DSP0267 1.0; field guide 1.12).
 
 Every length is checked before it is used: a package comes from outside.
 """

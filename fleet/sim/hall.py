@@ -1,7 +1,6 @@
 """The hall: many boxes in one process, each behind its own TLS face, and their ground truth."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
@@ -9,7 +8,6 @@ import re
 import resource
 import secrets
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +74,8 @@ class Hall:
         socket_path = self.spec.directory / "truth.sock"
         if len(os.fsencode(socket_path.absolute())) > _UNIX_PATH_BYTES:
             raise HallError(
-                f"{socket_path}: longer than {_UNIX_PATH_BYTES} bytes, no Unix socket can be there; choose a shorter directory"
+                f"{socket_path}: longer than {_UNIX_PATH_BYTES} bytes, no Unix socket can be there; "
+                "choose a shorter directory"
             )
         self.spec.directory.mkdir(parents=True, exist_ok=True)
         _raise_open_files()
@@ -189,13 +188,6 @@ class Hall:
             return await pull(self._client, fetch), ""
         except PullError as cause:
             return None, str(cause)
-
-
-@contextlib.asynccontextmanager
-async def running(spec: HallSpec) -> AsyncIterator[Hall]:
-    """The same as ``async with Hall(spec)``, as a function."""
-    async with Hall(spec) as hall:
-        yield hall
 
 
 def _complete(spec: BoxSpec) -> BoxSpec:

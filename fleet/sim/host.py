@@ -24,7 +24,7 @@ _OFF_PAUSE_S = 10.0
 class Host:
     """One host's power."""
 
-    def __init__(  # noqa: D417  shown below
+    def __init__(
         self,
         model: HostModel,
         agenda: Agenda,

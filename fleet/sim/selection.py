@@ -32,8 +32,25 @@ class Skip:
 class Selection:
     """What an update will touch."""
 
-    picks: tuple[Pick, ...]
-    skipped: tuple[Skip, ...]
+    picks: tuple[Pick, ...] = ()
+    skipped: tuple[Skip, ...] = ()
+
+
+def stored(box: BoxModel, part: Part, version: str) -> Package:
+    """The package that a BMC keeps in its own store for `part` (Dell's Previous-* entries)."""
+    bundle = box.bundles[part.bundle or ""]
+    image = Image(
+        classification=0,
+        identifier=part.identifier or 0,
+        comparison_stamp=0,
+        activation=0,
+        version=version,
+        offset=0,
+        size_bytes=0,
+    )
+    digest = f"previous:{part.item}:{version}"
+    devices = frozenset({(bundle.iana, bundle.sku)})
+    return Package(version=version, devices=devices, images=(image,), size_bytes=0, sha256=digest)
 
 
 def unknown_target(box: BoxModel, targets: tuple[str, ...], inventory: frozenset[str]) -> str | None:
@@ -63,9 +80,8 @@ def select(box: BoxModel, firmware: Firmware, package: Package, targets: tuple[s
     return Selection(picks=tuple(picks), skipped=tuple(skips))
 
 
-def selection_error(box: BoxModel) -> dict[str, Any]:
+def selection_error() -> dict[str, Any]:
     """What a box says about a package that fits none of its parts (field guide 1.3, last line)."""
-    del box
     args = ("Firmware Update Service", "No Matching Devices")
     return message(
         "ResourceEvent.1.0.ResourceErrorsDetected",

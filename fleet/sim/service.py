@@ -2,12 +2,12 @@
 
 import itertools
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from fleet.sim import inventory
 from fleet.sim.actions import Actions
 from fleet.sim.boxmodel import INVENTORY, ROOT, Dialect
+from fleet.sim.facts import fill_for
 from fleet.sim.faults import Effect
 from fleet.sim.message import Answer, Request, Wire, answer, encode, error
 from fleet.sim.sessions import Session
@@ -63,20 +63,14 @@ class Service:
         """What is answered before anybody is asked who they are."""
         path, phase = request.path.rstrip("/"), self._bmc.phase
         if phase == "unavailable":
-            if next(self._html_next):
-                return Answer(status=503, body=_HTML, content_type="text/html")
-            return error(503, self._base("ServiceTemporarilyUnavailable"), "Service is starting.", ("30",))
-        if path == "/redfish" and request.method == "GET":
+            return self._starting(html=next(self._html_next))
+        if request.method == "GET" and path == "/redfish":
             return answer(200, {"v1": f"{ROOT}/"})
-        if path == ROOT and request.method == "GET":
-            return Answer(status=200, body=self._bmc.box.resources[ROOT].render(self._fill(now)))
-        if phase == "root-only":
-            return error(503, self._base("ServiceTemporarilyUnavailable"), "Service is starting.", ("30",))
-        if phase == "auth-not-ready":
-            return self._denied()
-        if path == SESSIONS and request.method == "POST":
-            return self._log_in(request, now)
-        return None
+        if request.method == "GET" and path == ROOT:
+            return Answer(status=200, body=self._bmc.box.resources[ROOT].render(fill_for(self._bmc, now)))
+        if phase in {"root-only", "auth-not-ready"}:
+            return self._starting(html=False) if phase == "root-only" else self._denied()
+        return self._log_in(request, now) if path == SESSIONS and request.method == "POST" else None
 
     def _authenticated(self, request: Request, now: float) -> Answer:
         login = self._login(request, now)
@@ -139,18 +133,19 @@ class Service:
             return self._missing(path)
         resource = self._bmc.box.resources.get(path)
         if resource is not None:
-            return Answer(status=200, body=resource.render(self._fill(now)))
+            return Answer(status=200, body=resource.render(fill_for(self._bmc, now)))
         if path.startswith(INVENTORY):
             return self._inventory(path, now, expanded=expanded)
         if path.startswith((TASKS, MONITORS, JOBS)):
             return self._task(path, now, expanded=expanded)
+        return self._sessions(path)
+
+    def _sessions(self, path: str) -> Answer:
         if path == SESSIONS:
             members = [{"@odata.id": f"{SESSIONS}/{each.number}"} for each in self._bmc.sessions.open.values()]
             return answer(200, {"@odata.id": SESSIONS, "Members": members, "Members@odata.count": len(members)})
-        if path.startswith(f"{SESSIONS}/"):
-            session = self._bmc.sessions.find(path.rpartition("/")[2])
-            return answer(200, self._session(session)) if session else self._missing(path)
-        return self._missing(path)
+        session = self._bmc.sessions.find(path.rpartition("/")[2]) if path.startswith(f"{SESSIONS}/") else None
+        return self._missing(path) if session is None else answer(200, self._session(session))
 
     def _inventory(self, path: str, now: float, *, expanded: bool) -> Answer:
         members = self._entries(now)
@@ -199,40 +194,6 @@ class Service:
             return Answer(status=200, body=good.body[: len(good.body) // 2])
         return good
 
-    def _fill(self, now: float) -> Any:
-        bmc = self._bmc
-
-        def fill(name: str, argument: str, transform: str) -> Any:
-            match name:
-                case "serial":
-                    return bmc.spec.serial + (f"-{transform}" if transform else "")
-                case "uuid":
-                    return bmc.spec.uuid[:-3] + transform if transform else bmc.spec.uuid
-                case "power":
-                    return bmc.host.power
-                case "boot_progress":
-                    return "SystemHardwareInitializationComplete" if bmc.host.posting(now) else "OSRunning"
-                case "host_reset_time":
-                    return bmc.stamp(bmc.host.last_reset)
-                case "bmc_reset_time":
-                    return bmc.stamp(bmc.last_restart)
-                case "date_time":
-                    return bmc.stamp(now)
-                case "version":
-                    return _spelled(bmc.firmware.parts[argument].active, transform)
-                case "force_update":
-                    return bmc.updates.sticky_force
-                case "session_timeout":
-                    return bmc.box.bmc.shown_session_timeout
-                case "flash_percentage":
-                    percent = bmc.updates.percent(now)
-                    return None if percent is None else f"{percent}% done."
-                case "update_status":
-                    return None if bmc.updates.running is None else "Updating"
-            raise AssertionError(f"the box data of {bmc.box.model} uses an unknown marker {name!r}")
-
-        return fill
-
     def _session(self, session: Session) -> dict[str, Any]:
         return {
             "@odata.id": f"{SESSIONS}/{session.number}",
@@ -248,6 +209,11 @@ class Service:
         update = self._bmc.box.update
         return path.rstrip("/") in {update.multipart, update.push} - {""}
 
+    def _starting(self, *, html: bool) -> Answer:
+        if html:
+            return Answer(status=503, body=_HTML, content_type="text/html")
+        return error(503, self._base("ServiceTemporarilyUnavailable"), "Service is starting.", ("30",))
+
     def _denied(self) -> Answer:
         text = "The authentication credentials included with this request are missing or invalid."
         return error(401, self._base("NoValidSession"), text, headers=(("WWW-Authenticate", 'Basic realm="Redfish"'),))
@@ -258,12 +224,3 @@ class Service:
 
     def _base(self, name: str) -> str:
         return f"{self._bmc.box.registry}.{name}"
-
-
-def _spelled(version: str, transform: str) -> str:
-    """The other spelling of a version that some resources use (field guide 1.13)."""
-    if transform == "no-leading-zeros":  # 01.01.03 -> 1.1.3
-        return re.sub(r"\b0+(?=\d)", "", version)
-    if transform == "after-ver":  # BIOS Date: 08/04/2023 Ver 1.4 -> 1.4
-        return version.rpartition("Ver ")[2]
-    return version

@@ -89,7 +89,8 @@ class Tasks:
 
     def forget(self, task: Task) -> None:
         """The task vanishes from the table; the work goes on."""
-        self.kept.pop(task.number, None)
+        if self.kept.get(task.number) is task:  # ids begin anew after a restart
+            del self.kept[task.number]
 
     def restart(self) -> None:
         """The BMC restarted: unless the table is durable, it is empty and ids begin anew."""

@@ -28,7 +28,7 @@ class TruthServer:
         app.router.add_post("/quit", self._quit)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        path.unlink(missing_ok=True)
+        _clear(path)
         await web.UnixSite(self._runner, str(path)).start()
         self._path = path
 
@@ -63,6 +63,10 @@ class TruthServer:
     async def _quit(self, _: web.Request) -> web.Response:
         self._hall.stop()
         return web.json_response({})
+
+
+def _clear(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _process() -> dict[str, Any]:

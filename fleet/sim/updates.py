@@ -8,11 +8,11 @@ from fleet.sim.agenda import Agenda, Due
 from fleet.sim.boxmodel import INVENTORY, BoxModel, Cause, Dialect, Ending, Part, Supply
 from fleet.sim.faults import Effect, NodeFaults
 from fleet.sim.firmware import Firmware
-from fleet.sim.fwpkg import Image, Package, PackageError, parse
+from fleet.sim.fwpkg import Package, PackageError, parse
 from fleet.sim.ledger import Ledger
 from fleet.sim.message import message
 from fleet.sim.order import Order
-from fleet.sim.selection import Pick, select, selection_error
+from fleet.sim.selection import Pick, Selection, select, selection_error, stored
 from fleet.sim.tasks import Task, Tasks, TaskState
 from fleet.sim.wording import applied, awaits, failed, skipped, transferring
 
@@ -55,9 +55,9 @@ class Updates:
         agenda: Agenda,
         firmware: Firmware,
         tasks: Tasks,
+        *,
         faults: NodeFaults,
         ledger: Ledger,
-        *,
         on_self_reset: Callable[[float], None],
     ) -> None:
         """`on_self_reset(at)`: the BMC restarts itself because of what was written."""
@@ -90,24 +90,7 @@ class Updates:
     def roll_back(self, part: Part, now: float) -> Task:
         """Install the previous version of `part` from the BMC's own store (Dell's Previous-* entries)."""
         self._ledger.submits += 1
-        version = self._firmware.parts[part.item].previous
-        bundle = self._box.bundles[part.bundle or ""]
-        image = Image(
-            classification=0,
-            identifier=part.identifier or 0,
-            comparison_stamp=0,
-            activation=0,
-            version=version,
-            offset=0,
-            size_bytes=0,
-        )
-        package = Package(
-            version=version,
-            devices=frozenset({(bundle.iana, bundle.sku)}),
-            images=(image,),
-            size_bytes=0,
-            sha256=f"previous:{part.item}:{version}",
-        )
+        package = stored(self._box, part, self._firmware.parts[part.item].previous)
         task = self._tasks.open("Rollback", now)
         task.state = TaskState.RUNNING
         order = Order(targets=(f"{INVENTORY}/{part.item}",))
@@ -122,8 +105,7 @@ class Updates:
         if run is None or run.task.number != task_id or run.task.ended is not None:
             return
         if data is None:
-            run.task.end(now, TaskState.EXCEPTION, "Critical", failed("TransferFailed", error, run.order.uri))
-            self.running = None
+            self._end(run, now, TaskState.EXCEPTION, "Critical", failed("TransferFailed", error, run.order.uri))
             return
         run.task.state = TaskState.RUNNING
         self._received(run, data, now + len(data) / self._box.bmc.pull_bytes_per_s)
@@ -138,13 +120,14 @@ class Updates:
         self._write(run, now)
         return run.task
 
-    def bmc_lost(self) -> None:
+    def bmc_lost(self, now: float) -> None:
         """The BMC restarts or loses power: what it was writing is damaged, what it held is gone."""
         run, self.running = self.running, None
         self.held = None
         if run is not None:
             self._stop(run)
             run.lost.update(self._firmware.cut(Supply))
+            run.task.end(now, TaskState.EXCEPTION, "Critical", failed("ApplyFailed", "the BMC restarted"))
         if not self._box.update.durable_tasks:
             self.scheduled.clear()
 
@@ -179,40 +162,35 @@ class Updates:
         run.dues.append(self._agenda.add(at + self._box.bmc.verify_s, lambda now: self._verified(run, now)))
 
     def _verified(self, run: Run, now: float) -> None:
-        package = run.package
-        if package is None:
-            return self._refuse(run, now, failed("VerificationFailed", run.error))
-        versions = [image.version for image in package.images]
-        if self._faults.peek(Effect.BAD_IMAGE, versions=versions) and self._bad_at_verify(versions):
-            return self._refuse(run, now, failed("VerificationFailed", "signature of the image is not valid"))
-        chosen = select(self._box, self._firmware, package, run.order.targets, force=run.force)
-        if not chosen.picks and not chosen.skipped:
-            return self._refuse(run, now, selection_error(self._box))
+        chosen = Selection() if run.package is None else self._select(run, run.package)
         run.task.messages.extend(skipped(skip) for skip in chosen.skipped)
         run.picks = chosen.picks
-        if not chosen.picks:
-            run.task.end(now, TaskState.COMPLETED, "OK")
-            self.running = None
-            return None
-        if run.order.apply_time == "OnStartUpdateRequest":
+        if run.error:
+            self._end(run, now, TaskState.EXCEPTION, "Critical", failed("VerificationFailed", run.error))
+        elif not chosen.picks and not chosen.skipped:
+            self._end(run, now, TaskState.EXCEPTION, "Critical", selection_error())
+        elif not chosen.picks:
+            self._end(run, now, TaskState.COMPLETED, "OK")
+        elif run.order.apply_time == "OnStartUpdateRequest":
             run.task.name = "BMC Verify"
-            run.task.end(now, TaskState.COMPLETED)
-            self.running, self.held = None, run
-            return None
-        if any(pick.part.ending is Ending.AT_REBOOT for pick in run.picks):
+            self._end(run, now, TaskState.COMPLETED, "OK")
+            self.held = run
+        elif any(pick.part.ending is Ending.AT_REBOOT for pick in run.picks):
             run.task.state = TaskState.STARTING
-            run.task.messages.append(message("IDRAC.2.8.JCP001", "Task successfully scheduled.", severity="OK"))
+            run.task.messages.append(message("IDRAC.2.8.JCP001", "Task successfully scheduled."))
             self.running = None
             self.scheduled.append(run)
-            return None
-        return self._write(run, now)
+        else:
+            self._write(run, now)
 
-    def _bad_at_verify(self, versions: list[str]) -> bool:
-        rule = self._faults.peek(Effect.BAD_IMAGE, versions=versions)
-        return rule is not None and rule.text("outcome", "bricks") == "verify-fails"
+    def _select(self, run: Run, package: Package) -> Selection:
+        bad = self._faults.peek(Effect.BAD_IMAGE, versions=[image.version for image in package.images])
+        if bad is not None and bad.text("outcome", "bricks") == "verify-fails":
+            run.error = "signature of the image is not valid"
+        return select(self._box, self._firmware, package, run.order.targets, force=run.force)
 
-    def _refuse(self, run: Run, now: float, why: dict[str, object]) -> None:
-        run.task.end(now, TaskState.EXCEPTION, "Critical", why)
+    def _end(self, run: Run, now: float, state: TaskState, status: str, *messages: dict[str, object]) -> None:
+        run.task.end(now, state, status, *messages)
         self.running = None
 
     def _write(self, run: Run, now: float) -> None:
@@ -302,8 +280,7 @@ class Updates:
         self._stop(run)
         for pick in run.picks:
             self._firmware.finish(pick.part, stages=False)
-        run.task.end(now, TaskState.EXCEPTION, "Critical", failed("ApplyFailed", text, items[0]))
-        self.running = None
+        self._end(run, now, TaskState.EXCEPTION, "Critical", failed("ApplyFailed", text, items[0]))
 
     def _stop(self, run: Run) -> None:
         for due in run.dues:

@@ -1,0 +1,57 @@
+"""The values that the markers of a box's resources stand for (`=serial`, `=version:HostBIOS_0|no-leading-zeros`)."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fleet.sim.boxmodel import Fill
+
+if TYPE_CHECKING:
+    from fleet.sim.bmc import Bmc
+
+Fact = Callable[["Bmc", float, str, str], Any]
+"""(bmc, now, argument, transform) -> JSON value."""
+
+
+def fill_for(bmc: "Bmc", now: float) -> Fill:
+    """Fills in markers with the state of `bmc` at `now`."""
+    return lambda name, argument, transform: FACTS[name](bmc, now, argument, transform)
+
+
+def spelled(version: str, transform: str) -> str:
+    """The other spelling of a version that some resources use (field guide 1.13)."""
+    if transform == "no-leading-zeros":  # 01.01.03 -> 1.1.3
+        return re.sub(r"\b0+(?=\d)", "", version)
+    if transform == "after-ver":  # BIOS Date: 08/04/2023 Ver 1.4 -> 1.4
+        return version.rpartition("Ver ")[2]
+    return version
+
+
+def _serial(bmc: "Bmc", _: float, __: str, suffix: str) -> str:
+    return bmc.spec.serial + (f"-{suffix}" if suffix else "")
+
+
+def _uuid(bmc: "Bmc", _: float, __: str, suffix: str) -> str:
+    last = "".join(f"{ord(letter) % 16:x}" for letter in suffix)
+    return bmc.spec.uuid[: len(bmc.spec.uuid) - len(last)] + last
+
+
+def _flash_percentage(bmc: "Bmc", now: float, _: str, __: str) -> str | None:
+    percent = bmc.updates.percent(now)
+    return None if percent is None else f"{percent}% done."
+
+
+FACTS: dict[str, Fact] = {
+    "serial": _serial,
+    "uuid": _uuid,
+    "power": lambda bmc, *_: bmc.host.power,
+    "host_reset_time": lambda bmc, *_: bmc.stamp(bmc.host.last_reset),
+    "bmc_reset_time": lambda bmc, *_: bmc.stamp(bmc.last_restart),
+    "date_time": lambda bmc, now, *_: bmc.stamp(now),
+    "version": lambda bmc, _, item, transform: spelled(bmc.firmware.parts[item].active, transform),
+    "force_update": lambda bmc, *_: bmc.updates.sticky_force,
+    "session_timeout": lambda bmc, *_: bmc.box.bmc.shown_session_timeout,
+    "flash_percentage": _flash_percentage,
+    "update_status": lambda bmc, *_: None if bmc.updates.running is None else "Updating",
+}
+"""Every marker that box data may use."""
