@@ -7,7 +7,7 @@ spellings that the baseline lists. Nothing here says newer or older.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -223,22 +223,30 @@ def matches(want: ItemWant | ComponentBaseline | PreviousImage, observed_version
     )
 
 
+def wants(component: ComponentBaseline) -> tuple[ItemWant, ...]:
+    """What each inventory item of the component should show: its own wants, or one for all."""
+    return component.items or (ItemWant(pattern="*", version=component.version, accepts=component.accepts),)
+
+
 def diff(component: ComponentBaseline, items: Iterable[FirmwareItem]) -> ComponentDiff:
-    """Compare a component with the inventory items that belong to it.
+    """Compare a component with the inventory items that belong to it. See `compare`."""
+    return compare(component.key, wants(component), items)
+
+
+def compare(key: str, wanted: Sequence[ItemWant], items: Iterable[FirmwareItem]) -> ComponentDiff:
+    """Compare what is wanted with what was observed.
 
     Args:
-        component: what is wanted.
-        items: the items that a vendor profile maps to the component. With `component.items`, the first pattern that
-            matches an item decides and items without a pattern are ignored; without, every item given must show
-            `component.version`.
+        key: the component.
+        wanted: the first pattern that matches an item decides; items without a pattern are ignored.
+        items: the items that a vendor profile maps to the component.
     """
-    wants = component.items or (ItemWant(pattern="*", version=component.version, accepts=component.accepts),)
     at_baseline: list[FirmwareItem] = []
     differing: list[Difference] = []
     absent: list[FirmwareItem] = []
     seen: set[str] = set()
     for item in items:
-        want = next((want for want in wants if fnmatchcase(item.id, want.pattern)), None)
+        want = next((want for want in wanted if fnmatchcase(item.id, want.pattern)), None)
         if want is None:
             continue
         seen.add(want.pattern)
@@ -248,11 +256,10 @@ def diff(component: ComponentBaseline, items: Iterable[FirmwareItem]) -> Compone
             at_baseline.append(item)
         else:
             differing.append(Difference(item=item, want=want))
-    missing = tuple(want.pattern for want in wants if want.pattern not in seen)
     return ComponentDiff(
-        key=component.key,
+        key=key,
         at_baseline=tuple(at_baseline),
         differing=tuple(differing),
         absent=tuple(absent),
-        missing=missing,
+        missing=tuple(want.pattern for want in wanted if want.pattern not in seen),
     )

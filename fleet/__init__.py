@@ -1,0 +1,1 @@
+"""How to change thousands of nodes, safely: plan, pace, act, verify, recover."""

@@ -1,0 +1,184 @@
+"""The NodeContext that steps are given: intent before effect, over crashes, for one node."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from fleet import events as ev
+from fleet.clock import Clock
+from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.events import Json
+from fleet.gate import Gate
+from fleet.plan import PlannedNode
+from fleet.ports import Bmc, BootMarker, Restarted
+from fleet.recipe import ACTIVATE, UPDATE
+from fleet.state import NodeState
+from fleet.step import StepSpec
+from fleet.target import Target
+from inventory.model import Node
+from inventory.observed import Observation
+
+_ATTEMPTS = 3
+"""Intents for one effect, each after the one before was proven absent. More is a loop, and a person should look."""
+
+
+class Recorder(Protocol):
+    """Where facts go: to the disk first, then into the state."""
+
+    async def record(self, *events: ev.Event) -> None:
+        """Durable, and folded, when it returns."""
+
+    def node_state(self, node: str) -> NodeState:
+        """What is true of the node now."""
+
+    def show(self, event: ev.Event) -> None:
+        """Tell those who watch; not journalled."""
+
+
+class Context:
+    """Implements fleet.step.NodeContext for one step of one node at a time."""
+
+    def __init__(
+        self,
+        *,
+        node: Node,
+        planned: PlannedNode,
+        targets: Mapping[str, Target],
+        bmc: Bmc,
+        clock: Clock,
+        gate: Gate,
+        recorder: Recorder,
+    ) -> None:
+        self.node = node
+        self.bmc = bmc
+        self.clock = clock
+        self._planned = planned
+        self._targets = targets
+        self._gate = gate
+        self._recorder = recorder
+        self._name = str(node.id)
+        self._steps: Sequence[tuple[str, StepSpec]] = ()
+        self._key = ""
+        self._restarts: dict[str, Restarted] = {}
+        self.last_seen: Observation | None = None
+
+    @property
+    def state(self) -> NodeState:
+        """What is true of this node now."""
+        return self._recorder.node_state(self._name)
+
+    def enter(self, steps: Sequence[tuple[str, StepSpec]], key: str) -> None:
+        """From here on the context speaks for this step of this sequence."""
+        self._steps, self._key = steps, key
+
+    def target(self, name: str) -> Target:
+        """One component's goal, from the plan."""
+        return self._targets[name]
+
+    def flashed(self) -> dict[str, Target]:
+        """Handed over since the last activation: from what the journal says, not from memory."""
+        waiting: dict[str, Target] = {}
+        for key, spec in self._steps:
+            if key == self._key:
+                break
+            if spec.name == ACTIVATE:
+                waiting.clear()
+            elif spec.name == UPDATE and self.state.steps.get(key) == "deferred":
+                target = self._targets[str(spec.args["target"])]
+                waiting[target.component] = target
+        return waiting
+
+    async def observe(self) -> Observation:
+        """Read the node now."""
+        self.last_seen = await self.bmc.observe()
+        return self.last_seen
+
+    async def safe_point(self) -> None:
+        """Wait while paused; leave if the rollout stops."""
+        await self._gate.safe_point()
+
+    async def require_identity(self) -> None:
+        """Serial and UUID as they were when the plan was made; what the BMC does not say proves nothing either way."""
+        serial, uuid = await self.bmc.identify()
+        for what, planned, now in (("serial", self._planned.serial, serial), ("UUID", self._planned.uuid, uuid)):
+            if planned and now and planned.casefold() != now.casefold():
+                raise NodeFault(
+                    Reason.IDENTITY_MISMATCH,
+                    f"the machine behind {self.node.bmc.address} has {what} {now}, the plan was made for {planned}: nothing"
+                    " more is done to it; check cabling and DHCP",
+                )
+
+    def announced(self, effect: str) -> bool:
+        """Whether this step's effect has been announced."""
+        return f"{self._key}/{effect}" in self.state.effects
+
+    def latest(self, effect: str) -> Json | None:
+        """The newest recorded result of an effect of this name, in whichever step of this node."""
+        known = [entry.result for key, entry in self.state.effects.items() if key.endswith(f"/{effect}")]
+        return next((result for result in reversed(known) if result is not None), None)
+
+    async def restarted_since(self, marker: BootMarker) -> Restarted:
+        """See fleet.step.NodeContext."""
+        now = await self.bmc.restarted_since(marker)
+        return self._restarts.get(marker.session, now) if now is Restarted.CANNOT_TELL else now
+
+    async def remember_restarts(self) -> None:
+        """Compare the markers of unfinished effects with the BMC now, while the sessions of a crashed process still stand."""
+        for effect in self.state.effects.values():
+            if effect.result is None and "marker" in effect.detail:
+                marker = BootMarker(**effect.detail["marker"])
+                self._restarts[marker.session] = await self.bmc.restarted_since(marker)
+
+    def progress(self, percent: int | None, text: str) -> None:
+        """Show how far this is."""
+        self._recorder.show(ev.StepProgress(node=self._name, step=self._key, percent=percent, text=text))
+
+    async def once(
+        self,
+        effect: str,
+        act: Callable[[], Awaitable[Json]],
+        *,
+        detail: Json,
+        reconcile: Callable[[Json], Awaitable[Json | None]],
+    ) -> Json:
+        """See fleet.step.NodeContext.once."""
+        key = f"{self._key}/{effect}"
+        for _ in range(_ATTEMPTS):
+            known = self.state.effects.get(key)
+            if known is not None and known.result is not None:
+                return known.result
+            if known is None:
+                await self._recorder.record(ev.IntentRecorded(node=self._name, effect=key, detail=detail))
+                result = await self._attempt(key, act, detail, reconcile)
+            else:
+                why = "announced before a restart of the engine, result not known"
+                result = await self._settle(key, why, known.detail, reconcile)
+            if result is not None:
+                await self._recorder.record(ev.EffectRecorded(node=self._name, effect=key, result=result))
+                return result
+            await self._absent(key, "the hardware shows that it did not happen")
+        raise NodeFault(Reason.OUTCOME_UNKNOWN, f"{effect}: attempted {_ATTEMPTS} times, each time without effect")
+
+    async def _attempt(
+        self,
+        key: str,
+        act: Callable[[], Awaitable[Json]],
+        detail: Json,
+        reconcile: Callable[[Json], Awaitable[Json | None]],
+    ) -> Json | None:
+        try:
+            return await act()
+        except OutcomeUnknown as unknown:
+            return await self._settle(key, str(unknown), detail, reconcile)
+        except (Transient, NodeFault) as refusal:
+            # The driver raises these only when the effect certainly did not happen.
+            await self._absent(key, str(refusal))
+            raise
+
+    async def _settle(
+        self, key: str, why: str, detail: Json, reconcile: Callable[[Json], Awaitable[Json | None]]
+    ) -> Json | None:
+        await self._recorder.record(ev.NodeUncertain(node=self._name, effect=key, why=why))
+        return await reconcile(detail)
+
+    async def _absent(self, key: str, why: str) -> None:
+        await self._recorder.record(ev.EffectAbsent(node=self._name, effect=key, why=why))

@@ -1,0 +1,103 @@
+"""The error tree, by what happens next.
+
+    FleetError
+      UsageError       nothing was touched; exit 2
+      Transient        retried, in one place (fleet.limits.retrying)
+      NodeFault        this node fails and counts against the failure budget
+      OutcomeUnknown   reconciled; what cannot be decided quarantines the node
+      Halt             the rollout stops
+
+Each carries a `code`: a stable word for machines, shown with the sentence for people. No message ever holds a secret.
+"""
+
+from enum import StrEnum
+
+from fleet.exits import Exit
+
+
+class Reason(StrEnum):
+    """Why a node was refused, quarantined or rolled back: the words that reports group by."""
+
+    UNREACHABLE = "unreachable"
+    LOGIN_REFUSED = "login-refused"
+    UNTRUSTED_TLS = "untrusted-tls"
+    IDENTITY_MISMATCH = "identity-mismatch"
+    UNKNOWN_HARDWARE = "unknown-hardware"
+    COMPONENT_MISSING = "component-missing"
+    NO_PATH = "no-upgrade-path"
+    NO_ACTIVATION = "activation-not-offered"
+    UPDATE_SERVICE_BUSY = "update-service-busy"
+    UPDATE_REJECTED = "update-rejected"
+    UPDATE_FAILED = "update-failed"
+    VERSION_MISMATCH = "version-mismatch"
+    STEP_TIMEOUT = "step-timeout"
+    POWER_IGNORED = "power-ignored"
+    BMC_GONE = "bmc-gone"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    PROTOCOL = "bad-reply"
+    ABORTED = "aborted"
+    ROLLBACK_FAILED = "rollback-failed"
+
+
+class FleetError(Exception):
+    """Anything Fleetwave foresaw."""
+
+
+class UsageError(FleetError):
+    """Bad input. Nothing was touched. The message says what, where and what to do."""
+
+    exit = Exit.USAGE
+
+
+class Refused(UsageError):
+    """The precheck refused; nothing was touched."""
+
+    exit = Exit.REFUSED
+
+
+class Busy(UsageError):
+    """Another process owns the rollout, or a node is in another rollout that has not ended."""
+
+    exit = Exit.BUSY
+
+
+class Transient(FleetError):
+    """May pass by itself: a refused connection, a 503, a truncated reply. `retry_after_s` is the BMC's own hint, if any."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NodeFault(FleetError):
+    """This node fails, with a reason an operator can act on."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class OutcomeUnknown(FleetError):
+    """An effect was announced and its result is not known: read the hardware before anything else."""
+
+    def __init__(self, effect: str, message: str) -> None:
+        super().__init__(message)
+        self.effect = effect
+
+
+class Halt(FleetError):
+    """The rollout stops. The journal says why."""
+
+    exit = Exit.HALTED
+
+
+class WindowClosed(Halt):
+    """Outside the maintenance window."""
+
+    exit = Exit.WINDOW_CLOSED
+
+
+class JournalUnwritable(Halt):
+    """The journal cannot be written, so nothing may be done."""
+
+    exit = Exit.JOURNAL

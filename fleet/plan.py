@@ -1,0 +1,330 @@
+"""Inventory + playbook + baseline + what was read from the nodes -> what will be done to each. Pure.
+
+Whatever can be wrong in versions, paths, models and activations is found here, before anything is touched: a node that
+cannot be planned is refused with a reason. The plan is frozen into the journal; a resume never plans again.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet.errors import Reason
+from fleet.events import Json
+from fleet.policy.admission import Domains
+from fleet.policy.spec import Caps, RolloutSpec, resolve
+from fleet.profile import Profile
+from fleet.step import StepSpec
+from fleet.target import Target
+from inventory.baseline import Activation, Baseline
+from inventory.model import Node
+from inventory.observed import Observation
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What the precheck learned of one node, read only."""
+
+    node: Node
+    profile: Profile | None = None
+    observation: Observation | None = None
+    offers: frozenset[Activation] = frozenset()
+    reason: Reason | None = None
+    """Why the node cannot be planned, if the reading itself failed."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """How one component of one recipe goes back, as shown before the start."""
+
+    component: str
+    capability: str
+    """slot-swap, reflash or none (fleet.profile.Rollback)."""
+    target: str
+    """Target that brings it back; empty if nothing does."""
+    why: str
+    """One sentence for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What is done to every node of one kind."""
+
+    name: str
+    steps: tuple[StepSpec, ...]
+    ways_back: tuple[WayBack, ...]
+    activation: tuple[Activation, ...]
+    """Power actions of the last block of updates: the most disturbing part."""
+    expected_s: float
+    """From admission to confirmed, if nothing goes wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedNode:
+    """One node of the plan."""
+
+    wave: int
+    recipe: str
+    """Empty if refused."""
+    profile: str
+    domains: Domains
+    serial: str
+    uuid: str
+    model: str
+    before: Mapping[str, str]
+    """Inventory item -> version, of the items that the targets name."""
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All of it. `to_json` is what the journal holds and what the digest covers."""
+
+    playbook: str
+    baseline: str
+    order: tuple[str, ...]
+    """Nodes that are not refused, in the order of admission."""
+    nodes: Mapping[str, PlannedNode]
+    recipes: Mapping[str, Recipe]
+    targets: Mapping[str, Target]
+    caps: Caps
+
+    @property
+    def refused(self) -> Mapping[str, PlannedNode]:
+        """Nodes that will not be touched, with reasons."""
+        return {name: node for name, node in self.nodes.items() if node.reason}
+
+    def expected_s(self) -> float:
+        """Field seconds from the first admission to the last confirmation: waves one after the other, each work-conserving."""
+        total, done = 0.0, 0
+        for full in self.caps.waves:
+            members = [self.recipes[self.nodes[node].recipe].expected_s for node in self.order[done:full]]
+            rounds = -(-len(members) // self.caps.max_in_flight)
+            total += (sum(members) / len(members) * rounds if members else 0.0) + self.caps.bake_s
+            done = full
+        return total - self.caps.bake_s
+
+    def to_json(self) -> Json:
+        """JSON's own types only."""
+        return {
+            "version": PLAN_VERSION,
+            "playbook": self.playbook,
+            "baseline": self.baseline,
+            "order": list(self.order),
+            "nodes": {name: _node_json(node) for name, node in self.nodes.items()},
+            "recipes": {name: _recipe_json(recipe) for name, recipe in self.recipes.items()},
+            "targets": {name: target.to_json() for name, target in self.targets.items()},
+            "caps": self.caps.to_json(),
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of the plan: what an approval refers to."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, data: Json) -> "Plan":
+        """From the journal."""
+        return cls(
+            playbook=data["playbook"],
+            baseline=data["baseline"],
+            order=tuple(data["order"]),
+            nodes={name: _node_from(item) for name, item in data["nodes"].items()},
+            recipes={name: _recipe_from(item) for name, item in data["recipes"].items()},
+            targets={name: Target.from_json(item) for name, item in data["targets"].items()},
+            caps=Caps.from_json(data["caps"]),
+        )
+
+
+def _node_json(node: PlannedNode) -> Json:
+    return {
+        "wave": node.wave,
+        "recipe": node.recipe,
+        "profile": node.profile,
+        "rack": node.domains.rack,
+        "feeds": list(node.domains.feeds),
+        "serial": node.serial,
+        "uuid": node.uuid,
+        "model": node.model,
+        "before": dict(node.before),
+        "reason": node.reason,
+        "message": node.message,
+    }
+
+
+def _node_from(data: Json) -> PlannedNode:
+    rest = {key: value for key, value in data.items() if key not in {"rack", "feeds"}}
+    return PlannedNode(domains=Domains(data["rack"], tuple(data["feeds"])), **rest)
+
+
+def _recipe_json(recipe: Recipe) -> Json:
+    return {
+        "name": recipe.name,
+        "steps": [[step.name, dict(step.args)] for step in recipe.steps],
+        "ways_back": [[way.component, way.capability, way.target, way.why] for way in recipe.ways_back],
+        "activation": list(recipe.activation),
+        "expected_s": recipe.expected_s,
+    }
+
+
+def _recipe_from(data: Json) -> Recipe:
+    return Recipe(
+        name=data["name"],
+        steps=tuple(StepSpec(name, args) for name, args in data["steps"]),
+        ways_back=tuple(
+            WayBack(component=component, capability=capability, target=target, why=why)
+            for component, capability, target, why in data["ways_back"]
+        ),
+        activation=tuple(Activation(item) for item in data["activation"]),
+        expected_s=data["expected_s"],
+    )
+
+
+class CannotPlan(Exception):
+    """This node is refused."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+RecipeMaker = Callable[[Survey], tuple[Recipe, Mapping[str, Target]]]
+"""Compiles the playbook for one node, or raises CannotPlan. fleet.recipe makes one from a baseline."""
+
+
+def build(
+    *, playbook: str, baseline: Baseline, spec: RolloutSpec, surveys: Iterable[Survey], recipe_for: RecipeMaker
+) -> Plan:
+    """The plan for these nodes.
+
+    Args:
+        playbook: its name.
+        baseline: what is wanted.
+        spec: pacing.
+        surveys: one a node, in the inventory's order.
+        recipe_for: see RecipeMaker.
+    """
+    recipes: dict[str, Recipe] = {}
+    targets: dict[str, Target] = {}
+    planned: dict[str, tuple[Survey, Recipe]] = {}
+    refused: dict[str, tuple[Survey, Reason, str]] = {}
+    for survey in surveys:
+        name = str(survey.node.id)
+        try:
+            if survey.reason is not None:
+                raise CannotPlan(survey.reason, survey.message)  # noqa: TRY301 (one place where a refusal is recorded)
+            recipe, its_targets = recipe_for(survey)
+        except CannotPlan as refusal:
+            refused[name] = (survey, refusal.reason, str(refusal))
+            continue
+        recipes.setdefault(recipe.name, recipe)
+        targets.update(its_targets)
+        planned[name] = (survey, recipes[recipe.name])
+    nodes = [survey.node for survey, _ in planned.values()]
+    caps = resolve(
+        spec,
+        len(nodes),
+        Counter(str(node.rack) for node in nodes),
+        Counter(str(feed) for node in nodes for feed in node.feeds),
+    )
+    order = spread(nodes)
+    waves = {
+        node: index for index, start in enumerate((0, *caps.waves[:-1])) for node in order[start : caps.waves[index]]
+    }
+    entries = {name: _planned(survey, recipe, waves[name], targets) for name, (survey, recipe) in planned.items()}
+    entries |= {name: _refused(survey, reason, message) for name, (survey, reason, message) in refused.items()}
+    return Plan(
+        playbook=playbook,
+        baseline=baseline.name,
+        order=order,
+        nodes=entries,
+        recipes=recipes,
+        targets=targets,
+        caps=caps,
+    )
+
+
+def _planned(survey: Survey, recipe: Recipe, wave: int, targets: Mapping[str, Target]) -> PlannedNode:
+    observation = survey.observation
+    profile = survey.profile
+    if observation is None or profile is None:
+        raise CannotPlan(Reason.UNKNOWN_HARDWARE, "the node was not read")
+    named = [targets[name] for name in recipe_targets(recipe)]
+    before = {
+        item.id: item.version for target in named for item in (*target.diff(observation.items).at_baseline,
+        *(difference.item for difference in target.diff(observation.items).differing))
+    }  # fmt: skip
+    return PlannedNode(
+        wave=wave,
+        recipe=recipe.name,
+        profile=profile.name,
+        domains=_domains(survey.node),
+        serial=observation.serial,
+        uuid=observation.uuid,
+        model=observation.model or survey.node.model,
+        before=before,
+    )
+
+
+def recipe_targets(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the targets that the recipe's updates flash, in order."""
+    return tuple(str(step.args["target"]) for step in recipe.steps if step.name == "firmware.update")
+
+
+def _refused(survey: Survey, reason: Reason, message: str) -> PlannedNode:
+    seen = survey.observation
+    return PlannedNode(
+        wave=-1,
+        recipe="",
+        profile=survey.profile.name if survey.profile else "",
+        domains=_domains(survey.node),
+        serial=seen.serial if seen else "",
+        uuid=seen.uuid if seen else "",
+        model=survey.node.model,
+        before={},
+        reason=reason.value,
+        message=message,
+    )
+
+
+def _domains(node: Node) -> Domains:
+    return Domains(str(node.rack), tuple(str(feed) for feed in node.feeds))
+
+
+def spread(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """An order in which neighbours stand in different racks: one of each rack in turn, the largest rack first."""
+    by_rack: defaultdict[str, list[str]] = defaultdict(list)
+    for node in nodes:
+        by_rack[str(node.rack)].append(str(node.id))
+    columns = sorted(by_rack.values(), key=len, reverse=True)
+    depth = len(columns[0]) if columns else 0
+    return tuple(column[row] for row in range(depth) for column in columns if row < len(column))
+
+
+def image_paths(plan: Plan) -> dict[Path, str]:
+    """Every image that the plan may flash, with its digest: verified again before a resume."""
+    return {target.image: target.sha256 for target in plan.targets.values()}
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    """Counts for people and for `--json`."""
+    refused = Counter((node.reason, node.message) for node in plan.refused.values())
+    return {
+        "playbook": plan.playbook,
+        "baseline": plan.baseline,
+        "nodes": len(plan.order),
+        "waves": list(plan.caps.waves),
+        "max_in_flight": plan.caps.max_in_flight,
+        "failure_budget": plan.caps.failure_budget,
+        "expected_s": round(plan.expected_s()),
+        "digest": plan.digest(),
+        "refused": [
+            {"reason": reason, "message": message, "nodes": count} for (reason, message), count in refused.most_common()
+        ],
+    }

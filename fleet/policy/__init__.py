@@ -1,0 +1,1 @@
+"""May node n start now? Pure: no clock, no I/O, no async."""

@@ -1,0 +1,202 @@
+"""What a step may touch: Protocols that drivers fulfil. No step, plan or engine ever sees a driver.
+
+Every method may raise `Transient` (worth retrying), `NodeFault` (a refusal that will not pass by itself) or, only where the
+docstring says so, `OutcomeUnknown`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from fleet.profile import ComponentProfile, Profile
+from inventory.baseline import Activation
+from inventory.model import Node
+from inventory.observed import Observation
+
+
+class PowerState(StrEnum):
+    """ComputerSystem.PowerState, and UNKNOWN for null and for what no schema lists (field guide 2.1)."""
+
+    ON = "On"
+    OFF = "Off"
+    POWERING_ON = "PoweringOn"
+    POWERING_OFF = "PoweringOff"
+    UNKNOWN = "Unknown"
+
+
+class PowerAction(StrEnum):
+    """Primitive power effects; the driver maps them on the ResetType values that the machine lists."""
+
+    ON = "on"
+    SHUT_DOWN = "shut-down"
+    FORCE_OFF = "force-off"
+    WARM_RESET = "warm-reset"
+    AC_CYCLE = "ac-cycle"
+
+
+class TaskPhase(StrEnum):
+    """What a Task resource means to us (field guide 1.3). A hint, never the verdict."""
+
+    ALIVE = "alive"
+    STAGED = "staged"
+    """Finished on its side, waits for a reset (Stopping/TaskPaused, Dell reboot pending)."""
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """A state no table lists: keep watching until the deadline, then reconcile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReading:
+    """One look at a Task resource."""
+
+    uri: str
+    phase: TaskPhase
+    state: str
+    status: str
+    percent: int | None
+    name: str
+    started: str
+    """StartTime as the BMC wrote it: compared for equality only, BMC clocks lie."""
+    messages: tuple[str, ...]
+    """"MessageId: Message" of each, oldest first."""
+    activation: str
+    """The Resolution text of Update.*.AwaitToActivate, or empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateReadiness:
+    """May an image be handed over now?"""
+
+    enabled: bool
+    alive: tuple[TaskReading, ...]
+    """Update tasks that still run. Power must not be touched and nothing submitted while there is one."""
+    known_tasks: tuple[str, ...]
+    """URIs of all tasks seen, for telling a new one from an old one after a crash."""
+    max_image_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateOrder:
+    """One image for one component."""
+
+    component: str
+    profile: ComponentProfile
+    image: Path
+    size_bytes: int
+    sha256: str
+    force: bool
+    """Let a downgrade through. Only ever true for a rollback that the plan announced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What the BMC answered to an accepted image."""
+
+    task: str | None
+    """Path of the Task resource, None where the BMC named none."""
+    status: int
+    note: str
+    """First message of the body, for the journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootMarker:
+    """What changes when a BMC really restarts (field guide 1.5). Kept in the journal beside the intent to reset it."""
+
+    manager_last_reset: str
+    """Manager.LastResetTime, empty where absent."""
+    system_last_reset: str
+    session: str
+    """Path of the session we held: sessions do not outlive the BMC."""
+
+
+class Restarted(StrEnum):
+    """Whether a BMC restarted since a marker was taken."""
+
+    YES = "yes"
+    NO = "no"
+    CANNOT_TELL = "cannot-tell"
+
+
+class SessionLedger(Protocol):
+    """Where a driver writes down the sessions that it opens, before and after, so that a crash leaks none."""
+
+    async def opening(self, context: str) -> None:
+        """A session carrying `context` (Session.Context, Session v1_5) is about to be created. Durable on return."""
+
+    async def opened(self, uri: str, context: str) -> None:
+        """It exists at `uri`. Durable on return."""
+
+    async def closed(self, uri: str) -> None:
+        """It is gone."""
+
+
+class Bmc(Protocol):
+    """One BMC behind one connection, one session, one request in flight."""
+
+    @property
+    def profile(self) -> Profile:
+        """The platform, chosen once."""
+
+    async def connect(self) -> None:
+        """TLS, identity of the service, a session. Idempotent. LOGIN_REFUSED and UNTRUSTED_TLS are faults at once."""
+
+    async def reconnect(self) -> None:
+        """Forget connection and session, which did not outlive a restart, and connect anew."""
+
+    async def observe(self) -> Observation:
+        """Identity, power and every firmware item, read now."""
+
+    async def identify(self) -> tuple[str, str]:
+        """(serial, uuid) of the host system, read now: checked before each destructive call."""
+
+    async def power_state(self) -> PowerState:
+        """The BMC's belief about host power."""
+
+    async def boot_marker(self) -> BootMarker:
+        """Taken before a reset is announced."""
+
+    async def restarted_since(self, marker: BootMarker) -> Restarted:
+        """Whether the BMC restarted since."""
+
+    def offers(self) -> frozenset[Activation]:
+        """Activations this machine can perform, from what it advertises and from its profile. After `connect`."""
+
+    async def readiness(self) -> UpdateReadiness:
+        """UpdateService and its tasks."""
+
+    async def submit_update(self, order: UpdateOrder) -> Submission:
+        """Hand over one image, once: never retried here. `OutcomeUnknown` if bytes left and no answer came."""
+
+    async def restore_force_flag(self) -> None:
+        """Set a sticky ForceUpdate flag back, if the profile has one (F22)."""
+
+    async def read_task(self, uri: str) -> TaskReading | None:
+        """None: the BMC does not know it (404, 410)."""
+
+    async def power(self, action: PowerAction) -> None:
+        """One power effect, once. Already being in the wanted state is success. `OutcomeUnknown` if no answer came."""
+
+    async def reset_bmc(self) -> None:
+        """Restart the BMC itself, once. `OutcomeUnknown` if no answer came (which is usual)."""
+
+    async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
+        """Delete sessions that an earlier process of ours left: by URI, or by the Context it had announced.
+
+        Never anybody else's. Returns the URIs that are gone.
+        """
+
+    async def close(self) -> None:
+        """Delete the session and close the connection."""
+
+
+class BmcDriver(Protocol):
+    """Makes BMCs. The composition root gives one to the engine."""
+
+    def bmc(self, node: Node, profile: Profile, ledger: SessionLedger) -> Bmc:
+        """A BMC that is not connected yet."""
+
+    async def close(self) -> None:
+        """Close whatever is shared."""

@@ -1,0 +1,123 @@
+"""What a platform is, as data: how its parts are named, updated, activated and rolled back.
+
+Profiles are written in `fleet/vendors/*.yaml`, each with its sources; this module only says what a profile is made of, so
+that plan, steps and drivers can read one without knowing a vendor's name.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from inventory.baseline import Activation
+
+
+class Trust(StrEnum):
+    """What the tool may do to a machine of this profile."""
+
+    READ_ONLY = "read-only"
+    MANAGED = "managed"
+
+
+class Rollback(StrEnum):
+    """How a component can go back (field guide 1.11). Shown before a rollout starts."""
+
+    SLOT_SWAP = "slot-swap"
+    REFLASH = "reflash"
+    NONE = "none"
+
+
+class Push(StrEnum):
+    """Ways to hand over an image (DSP0266 and UpdateService schema; field guide 1.1)."""
+
+    MULTIPART = "multipart"
+    HTTP_PUSH = "http-push"
+    SIMPLE_UPDATE = "simple-update"
+
+
+class Force(StrEnum):
+    """How a downgrade is let through, where the platform wants to be told."""
+
+    NOT_NEEDED = "not-needed"
+    PARAMETER = "parameter"
+    """`ForceUpdate: true` in the request (GB200/GB300; field guide 1.2)."""
+    STICKY_FLAG = "sticky-flag"
+    """PATCH UpdateService.HttpPushUriOptions.ForceUpdate, set back afterwards (DGX; field guide 1.2, F22)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentProfile:
+    """One firmware target of a platform."""
+
+    items: tuple[str, ...]
+    """Globs over FirmwareInventory Ids that this component comprises. Where Ids change with each version (Dell), the glob
+    covers the stable part: `Installed-*__BIOS.Setup.1-1`."""
+    push: tuple[Push, ...]
+    """In order of preference; the first that the machine advertises is used."""
+    targets: tuple[str, ...] = ()
+    """`Targets` of UpdateParameters or SimpleUpdate, exactly as the platform wants them written."""
+    apply_time: str | None = None
+    """@Redfish.OperationApplyTime to send if, and only if, the service lists it."""
+    activation: frozenset[Activation] = frozenset()
+    """Any one of these puts a staged image in force, unless the baseline says otherwise."""
+    rollback: Rollback = Rollback.NONE
+    force: Force = Force.NOT_NEEDED
+    flash_s: float = 600.0
+    """Expected seconds from submission to staged; sets the polling cadence and the ETA."""
+    deadline_s: float = 7200.0
+    """Hard limit of the same; then the outcome is reconciled from the inventory, never guessed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcCycle:
+    """An AC cycle offered by Redfish (field guide 2.2)."""
+
+    target: str
+    body: tuple[tuple[str, str], ...]
+    host_off_first: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds, all from the field guide (1.14, 4, B.19) unless the profile's file says more."""
+
+    bmc_return_s: float = 600.0
+    bmc_return_hard_s: float = 1800.0
+    settle_interval_s: float = 30.0
+    settle_reads: int = 3
+    power_off_s: float = 300.0
+    off_dwell_s: float = 10.0
+    post_s: float = 1200.0
+    poll_s: float = 30.0
+    overall_s: float = 7200.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quirks:
+    """Where this platform leaves the standard. Each is a fact with a source in the profile's file."""
+
+    tasks_survive_reset: bool = False
+    expand: bool = True
+    """Whether $expand may be used to read the firmware inventory (field guide 4)."""
+    dell_item_ids: bool = False
+    """Ids are `<State>-<component>-<version>__<FQDD>`: key items by FQDD and component, read Installed-* only."""
+    serial_is_sku: bool = False
+    """The asset key is System.SKU (Dell's service tag); SerialNumber is the board's (field guide 5)."""
+    states: tuple[tuple[str, str], ...] = ()
+    """Non-standard TaskState -> standard one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One platform. Chosen once per node, shown in the plan."""
+
+    name: str
+    title: str
+    trust: Trust
+    system: str = "*"
+    """Glob over Systems ids: which ComputerSystem is the host (`HGX_Baseboard_0` never is)."""
+    bmc: str = "*"
+    """Glob over Managers ids: which Manager is the BMC."""
+    components: dict[str, ComponentProfile] = field(default_factory=dict)
+    ac_cycle: AcCycle | None = None
+    timings: Timings = Timings()
+    quirks: Quirks = Quirks()
+    sources: tuple[str, ...] = ()

@@ -1,0 +1,308 @@
+"""One node: connect, walk its steps, and end in a state that an operator can act on.
+
+A run may begin anywhere: what the journal says is done is not done again, what it says was announced is reconciled. It ends with
+NodeConfirmed, NodeRolledBack or NodeQuarantined, or it parks at a safe point.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fleet import events as ev
+from fleet.clock import Clock
+from fleet.context import Context, Recorder
+from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.events import RolloutId
+from fleet.gate import Aborted, Gate, Parked
+from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
+from fleet.policy.spec import OnFailure
+from fleet.ports import Bmc, BmcDriver
+from fleet.profile import Profile
+from fleet.recipe import ACTIVATE, UPDATE
+from fleet.state import NodeStatus
+from fleet.step import Deferred, Met, StepFactory, StepSpec
+from inventory.model import Node
+from inventory.observed import Observation
+
+_CONNECT_S = 600.0
+"""Field seconds a BMC may be silent before the node is given up at its start (field guide B.19: BMC return)."""
+
+_HANDS_OFF = frozenset(
+    {
+        Reason.UNREACHABLE,
+        Reason.LOGIN_REFUSED,
+        Reason.UNTRUSTED_TLS,
+        Reason.IDENTITY_MISMATCH,
+        Reason.BMC_GONE,
+        Reason.OUTCOME_UNKNOWN,
+        Reason.STEP_TIMEOUT,
+        Reason.ABORTED,
+    }
+)
+"""After these nothing is flashed back: the machine cannot be reached, is not the planned one, or may still be flashing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all node runs of a rollout share."""
+
+    rollout: RolloutId
+    plan: Plan
+    driver: BmcDriver
+    profiles: Mapping[str, Profile]
+    steps: StepFactory
+    clock: Clock
+    gate: Gate
+    recorder: Recorder
+
+
+@dataclass(slots=True)
+class NodeLedger:
+    """Writes down a node's BMC sessions (fleet.ports.SessionLedger)."""
+
+    node: str
+    recorder: Recorder
+    lost: dict[str, str] = field(default_factory=dict)
+    """Context -> "" of logins that were begun and never answered: a session may exist that nobody knows."""
+    _contexts: dict[str, str] = field(default_factory=dict)
+
+    async def opening(self, context: str) -> None:
+        """About to be created."""
+        self.lost[context] = ""
+        await self.recorder.record(ev.SessionOpening(node=self.node, context=context))
+
+    async def opened(self, uri: str, context: str) -> None:
+        """Created."""
+        self._contexts[uri] = context
+        self.lost.pop(context, None)
+        await self.recorder.record(ev.SessionOpened(node=self.node, context=context, uri=uri))
+
+    async def closed(self, uri: str) -> None:
+        """Gone."""
+        context = self._contexts.pop(uri, None)
+        if context is not None:
+            await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
+
+    async def refused(self) -> None:
+        """The BMC refused the login, so there is no session."""
+        contexts, self.lost = tuple(self.lost), {}
+        await self.recorder.record(*(ev.SessionClosed(node=self.node, context=context) for context in contexts))
+
+
+class NodeRun:
+    """See the module."""
+
+    def __init__(self, node: Node, around: Surroundings, leftovers: Mapping[str, str]) -> None:
+        """`leftovers`: Context -> URI (or empty) of sessions that an earlier process left on this BMC."""
+        self._node = node
+        self._name = str(node.id)
+        self._around = around
+        self._leftovers = leftovers
+        self._planned: PlannedNode = around.plan.nodes[self._name]
+        self._recipe: Recipe = around.plan.recipes[self._planned.recipe]
+        self._ledger = NodeLedger(self._name, around.recorder)
+        self._bmc: Bmc = around.driver.bmc(node, around.profiles[self._planned.profile], self._ledger)
+        self._ctx = Context(
+            node=node,
+            planned=self._planned,
+            targets=around.plan.targets,
+            bmc=self._bmc,
+            clock=around.clock,
+            gate=around.gate,
+            recorder=around.recorder,
+        )
+
+    async def run(self) -> None:
+        """To a terminal event, or parked. Raises JournalUnwritable."""
+        try:
+            last = await self._to_an_end()
+        except Parked as parked:
+            last = ev.NodeParked(node=self._name, why=str(parked))
+        except (JournalUnwritable, asyncio.CancelledError):
+            await self._leave_quietly()
+            raise
+        await self._close()
+        await self._record(last)
+
+    async def _to_an_end(self) -> ev.NodeEvent:
+        try:
+            await self._connect()
+            if self._ctx.state.phase is not NodeStatus.ROLLING_BACK:
+                return await self._forward()
+        except Aborted:
+            return self._aborted()
+        except NodeFault as fault:
+            failed = await self._failed(fault)
+            if failed is not None:
+                return failed
+        return await self._backward()
+
+    async def _forward(self) -> ev.NodeEvent:
+        if not self._ctx.state.before:
+            await self._observed("before", await self._ctx.observe())
+        try:
+            await self._walk(numbered(self._recipe.steps))
+        except OutcomeUnknown as unknown:
+            raise NodeFault(Reason.OUTCOME_UNKNOWN, str(unknown)) from unknown
+        except Transient as transient:
+            raise NodeFault(Reason.UNREACHABLE, str(transient)) from transient
+        outcomes = set(self._ctx.state.steps.values())
+        if self._ctx.last_seen is not None:
+            await self._observed("after", self._ctx.last_seen)
+        return ev.NodeConfirmed(
+            node=self._name, detail="was at baseline" if outcomes <= {"met"} else "updated and verified"
+        )
+
+    async def _walk(self, steps: Sequence[tuple[str, StepSpec]]) -> None:
+        for key, spec in steps:
+            if key in self._ctx.state.steps:
+                continue
+            self._ctx.enter(steps, key)
+            await self._ctx.safe_point()
+            await self._step(key, spec)
+
+    async def _step(self, key: str, spec: StepSpec) -> None:
+        """Check -> (Met: skip) -> apply -> check again."""
+        step = self._around.steps(spec)
+        # A step that had begun before a crash is continued, not asked whether it has anything to do.
+        if not any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects):
+            found = await step.check(self._ctx)
+            if isinstance(found, Met):
+                await self._record(ev.StepEnded(node=self._name, step=key, outcome="met", detail=found.detail))
+                return
+            await self._record(ev.StepStarted(node=self._name, step=key, detail=found.detail))
+        left = await step.apply(self._ctx)
+        if isinstance(left, Deferred):
+            await self._record(ev.StepEnded(node=self._name, step=key, outcome="deferred", detail=left.detail))
+            return
+        verified = await step.check(self._ctx)
+        if not isinstance(verified, Met):
+            raise NodeFault(Reason.VERSION_MISMATCH, verified.detail)
+        await self._record(ev.StepEnded(node=self._name, step=key, outcome="done", detail=verified.detail))
+
+    async def _failed(self, fault: NodeFault) -> ev.NodeEvent | None:
+        """What a fault leads to: an ending, or None for the way back."""
+        state = self._ctx.state
+        if state.phase is NodeStatus.ROLLING_BACK:
+            return self._quarantine(
+                Reason.ROLLBACK_FAILED, f"{state.reason}: {state.message}; on the way back: {fault}"
+            )
+        if self._around.plan.caps.on_failure is not OnFailure.ROLL_BACK_NODE or fault.reason in _HANDS_OFF:
+            return self._quarantine(fault.reason, str(fault))
+        touched = self._touched()
+        lacking = [way.component for way in self._recipe.ways_back if way.component in touched and not way.target]
+        if not touched or lacking:
+            rest = f"no way back for {', '.join(lacking)}" if lacking else "nothing was flashed"
+            return self._quarantine(fault.reason, f"{fault} ({rest})")
+        await self._record(ev.NodeRollingBack(node=self._name, reason=fault.reason.value, message=str(fault)))
+        return None
+
+    async def _backward(self) -> ev.NodeEvent:
+        """Every touched component back to what it ran, announced by the plan; then activate and verify."""
+        state = self._ctx.state
+        back = {way.component: way.target for way in self._recipe.ways_back}
+        specs = [
+            StepSpec(UPDATE, {"target": back[component], "always": "staged" if staged else ""})
+            for component, staged in self._touched().items()
+        ]
+        steps = numbered([*specs, StepSpec(ACTIVATE, {"block": "back"})], prefix="back ")
+        try:
+            await self._walk(steps)
+        except Aborted:
+            return self._aborted()
+        except (NodeFault, Transient, OutcomeUnknown) as fault:
+            message = f"{state.reason}: {state.message}; on the way back: {fault}"
+            return self._quarantine(Reason.ROLLBACK_FAILED, message)
+        if self._ctx.last_seen is not None:
+            await self._observed("after", self._ctx.last_seen)
+        return ev.NodeRolledBack(node=self._name, reason=state.reason, message=state.message)
+
+    def _touched(self) -> dict[str, bool]:
+        """Components whose image was handed over -> whether it waits, unactivated."""
+        touched: dict[str, bool] = {}
+        state, targets = self._ctx.state, self._around.plan.targets
+        for key, spec in numbered(self._recipe.steps):
+            if spec.name == UPDATE and f"{key}/submit" in state.effects:
+                touched[targets[str(spec.args["target"])].component] = state.steps.get(key) == "deferred"
+            elif spec.name == ACTIVATE and key in state.steps:
+                touched = dict.fromkeys(touched, False)
+        return touched
+
+    async def _connect(self) -> None:
+        """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""
+        await connect(self._bmc, self._ledger, self._around.clock, give_up_s=_CONNECT_S)
+        await self._ctx.remember_restarts()
+        leftovers = {**self._leftovers, **self._ledger.lost}
+        await clear_leftovers(self._bmc, self._name, leftovers, self._around.recorder)
+        await self._ctx.require_identity()
+
+    async def _observed(self, when: str, seen: Observation) -> None:
+        named = {name: self._around.plan.targets[name] for name in recipe_targets(self._recipe)}
+        versions: dict[str, str] = {}
+        for target in named.values():
+            found = target.diff(seen.items)
+            versions |= {item.id: item.version for item in found.at_baseline}
+            versions |= {difference.item.id: difference.item.version for difference in found.differing}
+        await self._record(ev.NodeObserved(node=self._name, when=when, versions=versions))
+
+    def _aborted(self) -> ev.NodeEvent:
+        waiting = [component for component, staged in self._touched().items() if staged]
+        rest = f"; flashed but not activated: {', '.join(waiting)}: the next reset will activate" if waiting else ""
+        return self._quarantine(Reason.ABORTED, f"the rollout was aborted at a safe point{rest}")
+
+    def _quarantine(self, reason: Reason, message: str) -> ev.NodeEvent:
+        return ev.NodeQuarantined(node=self._name, reason=reason.value, message=message)
+
+    async def _record(self, event: ev.NodeEvent) -> None:
+        await self._around.recorder.record(event)
+
+    async def _close(self) -> None:
+        """Delete the session. A BMC that is gone took its sessions along; the journal keeps the entry, a later sweep tries again."""
+        try:
+            await self._bmc.close()
+        except (Transient, NodeFault, OutcomeUnknown) as error:
+            self._around.recorder.show(
+                ev.StepProgress(node=self._name, step="session", percent=None, text=f"not deleted: {error}")
+            )
+
+    async def _leave_quietly(self) -> None:
+        """The process ends: close the connection; sessions are in the journal and are deleted by the next process."""
+        try:
+            await self._bmc.close()
+        except (Transient, NodeFault, OutcomeUnknown, JournalUnwritable):
+            return
+
+
+async def connect(bmc: Bmc, ledger: NodeLedger, clock: Clock, *, give_up_s: float) -> None:
+    """Keep trying while the BMC is merely silent. A refused login or a wrong certificate is final at once."""
+    give_up = clock.now() + give_up_s
+    wait_s = 5.0
+    while True:
+        try:
+            await bmc.connect()
+        except Transient as transient:
+            if clock.now() + wait_s >= give_up:
+                raise NodeFault(Reason.UNREACHABLE, f"no answer for {give_up_s:.0f} s: {transient}") from transient
+            await clock.sleep(wait_s)
+            wait_s = min(wait_s * 2, 60.0)
+        except NodeFault as fault:
+            if fault.reason is Reason.LOGIN_REFUSED:
+                await ledger.refused()
+            raise
+        else:
+            return
+
+
+async def clear_leftovers(bmc: Bmc, node: str, leftovers: Mapping[str, str], recorder: Recorder) -> None:
+    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced."""
+    if not leftovers:
+        return
+    uris = tuple(uri for uri in leftovers.values() if uri)
+    contexts = tuple(context for context, uri in leftovers.items() if not uri)
+    await bmc.clear_sessions(uris, contexts)
+    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in leftovers))
+
+
+def numbered(steps: Sequence[StepSpec], prefix: str = "") -> list[tuple[str, StepSpec]]:
+    """Each step with the key that the journal knows it by: `1 firmware.update bmc`."""
+    return [(f"{prefix}{index} {spec.key}".rstrip(), spec) for index, spec in enumerate(steps, 1)]

@@ -1,0 +1,133 @@
+"""What a step is, and what it is given. A step sees ports and nothing else.
+
+The runner does check -> (Met: skip) -> apply -> check again. The same `check` is the dry run, the resume, the verification
+and the drift report.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from fleet.clock import Clock
+from fleet.events import Json
+from fleet.ports import Bmc, BootMarker, Restarted
+from fleet.target import Target
+from inventory.model import Node
+from inventory.observed import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """A step as a playbook names it: data, until the registry makes a Step of it."""
+
+    name: str
+    """Such as `firmware.update`."""
+    args: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Names the step within its playbook: `firmware.update bmc`."""
+        return " ".join([self.name, *(str(value) for value in self.args.values() if isinstance(value, str))])
+
+
+class Disrupts(StrEnum):
+    """How far a step's disturbance reaches."""
+
+    NOTHING = "nothing"
+    BMC = "bmc"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """Nothing to do, and the evidence for it."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """Something to do: the difference."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Applied; a later step brings it into force and verifies it."""
+
+    detail: str
+
+
+class NodeContext(Protocol):
+    """What a step may use, for one node."""
+
+    @property
+    def node(self) -> Node:
+        """As declared."""
+
+    @property
+    def bmc(self) -> Bmc:
+        """Connected."""
+
+    @property
+    def clock(self) -> Clock:
+        """The only time there is."""
+
+    def target(self, name: str) -> Target:
+        """One component's goal, from the plan."""
+
+    def flashed(self) -> Mapping[str, Target]:
+        """Components handed over in this block of updates and not activated yet -> the goal that was flashed."""
+
+    async def observe(self) -> Observation:
+        """Read the node now."""
+
+    async def safe_point(self) -> None:
+        """Wait here while the rollout is paused; leave here if it stops. Called where the node may be left as it is."""
+
+    async def require_identity(self) -> None:
+        """Raise IDENTITY_MISMATCH unless the machine behind the address is still this node (field guide B.8)."""
+
+    async def once(
+        self,
+        effect: str,
+        act: Callable[[], Awaitable[Json]],
+        *,
+        detail: Json,
+        reconcile: Callable[[Json], Awaitable[Json | None]],
+    ) -> Json:
+        """Do `act` at most once per intent, over crashes too, and return its result.
+
+        The intent with `detail` is on disk before `act` begins. If an earlier process announced it and no result is known, or
+        if `act` raises OutcomeUnknown, `reconcile(detail)` reads the hardware and answers: the result, if it happened; None, if
+        it is proven not to have happened (then it is announced anew); or it raises NodeFault, if that cannot be decided.
+        """
+
+    def announced(self, effect: str) -> bool:
+        """Whether this step's effect has been announced, whatever became of it."""
+
+    def latest(self, effect: str) -> Json | None:
+        """The newest recorded result of an effect of this name, in whichever step of this node."""
+
+    async def restarted_since(self, marker: BootMarker) -> Restarted:
+        """As fleet.ports.Bmc, and with what was seen on connecting, before sessions of a crashed process were deleted."""
+
+    def progress(self, percent: int | None, text: str) -> None:
+        """Show how far this is."""
+
+
+class Step(Protocol):
+    """One thing done to one node."""
+
+    disrupts: Disrupts
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """Read only."""
+
+    async def apply(self, ctx: NodeContext) -> Deferred | None:
+        """Act. None: the runner verifies by `check` at once."""
+
+
+StepFactory = Callable[[StepSpec], Step]

@@ -1,0 +1,139 @@
+"""The precheck: read every node before anything is touched (field guide 1.7, PRECHECK). Read only, many at once."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from fleet.clock import Clock
+from fleet.context import Recorder
+from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.plan import Survey
+from fleet.ports import Bmc, SessionLedger
+from fleet.profile import Profile
+from fleet.runner import NodeLedger, clear_leftovers, connect
+from fleet.vendors import classify, profile_named
+from fleet.vendors.discovery import Discovery
+from inventory.model import Node
+
+_AT_ONCE = 128
+_PATIENCE_S = 60.0
+"""Field seconds a silent BMC gets before the survey calls it unreachable: nobody is waiting for it to restart."""
+
+
+class Looker(Protocol):
+    """What a survey needs of a driver."""
+
+    def bmc(self, node: Node, profile: Profile, ledger: SessionLedger) -> Bmc:
+        """A BMC that is not connected yet."""
+
+    async def discover(self, node: Node, ledger: SessionLedger) -> Discovery:
+        """Signals by which the platform is recognised."""
+
+
+async def survey(
+    nodes: Iterable[Node],
+    driver: Looker,
+    clock: Clock,
+    recorder: Recorder,
+    *,
+    leftovers: Mapping[str, Mapping[str, str]],
+    seen: Callable[[Survey], None] = lambda _: None,
+) -> list[Survey]:
+    """Read every node, in the order given; a node that cannot be read is a Survey with a reason, not an error.
+
+    Args:
+        nodes: whom to read.
+        driver: how.
+        clock: time.
+        recorder: keeps the sessions that are opened, so that a crash leaks none.
+        leftovers: node -> Context -> URI of sessions that an earlier process left; they are deleted in passing.
+        seen: told of each result as it comes, for progress.
+    """
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(node: Node) -> Survey:
+        async with turn:
+            result = await _look(node, driver, clock, recorder, leftovers.get(str(node.id), {}))
+        seen(result)
+        return result
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(node)) for node in nodes]
+    return [task.result() for task in tasks]
+
+
+async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, leftovers: Mapping[str, str]) -> Survey:
+    ledger = NodeLedger(str(node.id), recorder)
+    profile: Profile | None = None
+    try:
+        profile = profile_named(node.profile) if node.profile else await _classify(node, driver, ledger, clock)
+        bmc = driver.bmc(node, profile, ledger)
+        try:
+            await connect(bmc, ledger, clock, give_up_s=_PATIENCE_S)
+            await clear_leftovers(bmc, str(node.id), leftovers, recorder)
+            observation = await bmc.observe()
+            offers = bmc.offers()
+        finally:
+            await bmc.close()
+    except NodeFault as fault:
+        if fault.reason is Reason.LOGIN_REFUSED:
+            await ledger.refused()
+        return Survey(node=node, profile=profile, reason=fault.reason, message=str(fault))
+    except (Transient, OutcomeUnknown) as silent:
+        return Survey(node=node, profile=profile, reason=Reason.UNREACHABLE, message=str(silent))
+    for what, declared, found in (("serial", node.serial, observation.serial), ("UUID", node.uuid, observation.uuid)):
+        if declared and declared.casefold() != found.casefold():
+            message = (
+                f"the inventory declares {what} {declared}, the machine at {node.bmc.address} says {found or 'nothing'}"
+            )
+            return Survey(
+                node=node, profile=profile, observation=observation, reason=Reason.IDENTITY_MISMATCH, message=message
+            )
+    return Survey(node=node, profile=profile, observation=observation, offers=offers)
+
+
+async def _classify(node: Node, driver: Looker, ledger: NodeLedger, clock: Clock) -> Profile:
+    give_up = clock.now() + _PATIENCE_S
+    while True:
+        try:
+            return classify(await driver.discover(node, ledger))
+        except Transient:
+            if clock.now() >= give_up:
+                raise
+            await clock.sleep(10.0)
+
+
+def open_leftovers(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    """(node, context, uri) of sessions that nobody closed -> node -> Context -> URI."""
+    found: dict[str, dict[str, str]] = {}
+    for node, context, uri in rows:
+        found.setdefault(node, {})[context] = uri
+    return found
+
+
+async def sweep(
+    nodes: Iterable[Node],
+    profiles: Mapping[str, Profile],
+    driver: Looker,
+    recorder: Recorder,
+    leftovers: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Delete sessions that earlier processes left on nodes which nobody works on now. One try each; the journal keeps the rest."""
+    turn = asyncio.Semaphore(_AT_ONCE)
+    reader = next(iter(profiles.values()))
+
+    async def one(node: Node) -> None:
+        async with turn:
+            bmc = driver.bmc(node, reader, NodeLedger(str(node.id), recorder))
+            try:
+                await bmc.connect()
+                await clear_leftovers(bmc, str(node.id), leftovers[str(node.id)], recorder)
+            except (NodeFault, Transient, OutcomeUnknown):
+                return
+            finally:
+                await bmc.close()
+
+    async with asyncio.TaskGroup() as group:
+        for node in nodes:
+            if leftovers.get(str(node.id)):
+                group.create_task(one(node))

@@ -1,0 +1,57 @@
+"""Steps by name. A step is a frozen dataclass that fulfils fleet.step.Step, announced with `@step`.
+
+Others may bring their own through the entry point group `fleet.steps`: modules that use `@step` when they are imported.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TypeVar, cast
+
+from fleet.step import Step, StepSpec
+
+Made = TypeVar("Made", bound=type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """A step that playbooks may name."""
+
+    name: str
+    make: Callable[..., Step]
+    arguments: tuple[str, ...]
+    """Keys that a playbook writes, all required."""
+    summary: str
+    """First line of the docstring."""
+
+
+_STEPS: dict[str, Announced] = {}
+
+
+def step(name: str, *, arguments: tuple[str, ...] = ()) -> Callable[[Made], Made]:
+    """Announce a step under its name."""
+
+    def announce(made: Made) -> Made:
+        if name in _STEPS:
+            raise ValueError(f"two steps are called {name!r}: {_STEPS[name].make} and {made}")
+        summary = (made.__doc__ or "").strip().partition("\n")[0]
+        _STEPS[name] = Announced(
+            name=name, make=cast("Callable[..., Step]", made), arguments=arguments, summary=summary
+        )
+        return made
+
+    return announce
+
+
+def steps() -> Mapping[str, Announced]:
+    """All of them, ours and those of installed packages."""
+    import_module("playbooks.steps.firmware")
+    for entry in entry_points(group="fleet.steps"):
+        entry.load()
+    return _STEPS
+
+
+def make(spec: StepSpec) -> Step:
+    """The step that a plan names (fleet.step.StepFactory)."""
+    return steps()[spec.name].make(**spec.args)

@@ -1,0 +1,255 @@
+"""Firmware: hand an image over once, follow it, bring it into force, and believe only what the inventory says.
+
+Follows the life cycle of the field guide, section 1.7. A task's end is a hint (0.1); versions, read three times, are the verdict.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fleet.activation import NotOffered, plan_activation
+from fleet.errors import NodeFault, Reason, Transient
+from fleet.events import Json
+from fleet.ports import BootMarker, Restarted, TaskPhase, TaskReading, UpdateOrder, UpdateReadiness
+from fleet.step import Deferred, Disrupts, Met, NodeContext, Unmet
+from fleet.target import Target
+from inventory.baseline import ComponentDiff
+from inventory.observed import FirmwareItem
+from playbooks.registry import step
+from playbooks.steps.power import ACTIONS
+from playbooks.steps.waiting import again, marker_json, ready
+
+_PATIENCE = 3.0
+"""A task that vanished may still be flashing: nothing is reset before this many times the expected duration (F01, F08)."""
+_SETTLE_S = 600.0
+"""Resources may be stubs for this long after a reset (F39), and versions old."""
+
+
+@step("firmware.update", arguments=("component",))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareUpdate:
+    """Hand one component's image to the BMC and follow it until it is staged (Redfish UpdateService, DSP0266)."""
+
+    target: str
+    """Name in the plan's targets."""
+    always: str = ""
+    """Non-empty: flash even where the running version is right, because another image is staged over it."""
+    disrupts: Disrupts = Disrupts.NOTHING
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """Whether every instance of the component shows the wanted version."""
+        target = ctx.target(self.target)
+        found = target.diff((await ctx.observe()).items)
+        if found.met and not self.always:
+            return Met(f"{target.component} is at {target.version}")
+        return Unmet(difference(target, found))
+
+    async def apply(self, ctx: NodeContext) -> Deferred:
+        """Submit once, then follow."""
+        target = ctx.target(self.target)
+        submitted = await again(
+            ctx, 10, 60.0, lambda: self._submit(ctx, target), lambda why: NodeFault(Reason.UPDATE_REJECTED, why)
+        )
+        text = await _follow(ctx, target, submitted)
+        return Deferred(text)
+
+    async def _submit(self, ctx: NodeContext, target: Target) -> Json:
+        part = ctx.bmc.profile.components[target.component]
+        detail: Json = {}
+        if not ctx.announced("submit"):
+            readiness = await ready(ctx)
+            if readiness.max_image_bytes is not None and target.size_bytes > readiness.max_image_bytes:
+                raise NodeFault(
+                    Reason.UPDATE_REJECTED,
+                    f"{target.image.name} has {target.size_bytes} bytes, the BMC takes {readiness.max_image_bytes} (F17)",
+                )
+            await ctx.require_identity()
+            await ctx.safe_point()
+            detail = {
+                "sha256": target.sha256,
+                "version": target.version,
+                "known_tasks": list(readiness.known_tasks),
+                "marker": await marker_json(ctx),
+                "at": ctx.clock.now(),
+            }
+
+        async def act() -> Json:
+            order = UpdateOrder(
+                component=target.component,
+                profile=part,
+                image=target.image,
+                size_bytes=target.size_bytes,
+                sha256=target.sha256,
+                force=bool(target.downgrade),
+            )
+            try:
+                submission = await ctx.bmc.submit_update(order)
+            finally:
+                if order.force:
+                    await ctx.bmc.restore_force_flag()
+            return {"task": submission.task, "note": submission.note, "at": ctx.clock.now()}
+
+        async def reconcile(intent: Json) -> Json | None:
+            return await _find_submission(ctx, target, intent)
+
+        return await ctx.once("submit", act, detail=detail, reconcile=reconcile)
+
+
+async def _find_submission(ctx: NodeContext, target: Target, intent: Json) -> Json | None:
+    """Did the announced image arrive? Tasks and versions, read three times, decide; otherwise a person does."""
+    timings = ctx.bmc.profile.timings
+    at = float(intent["at"])
+    for _ in range(timings.settle_reads):
+        readiness = await _patiently(ctx)
+        new = [task for task in readiness.known_tasks if task not in intent["known_tasks"]]
+        if new:
+            return {"task": new[-1], "note": "found by reading the tasks", "at": at}
+        if target.diff((await ctx.observe()).items).met:
+            return {"task": None, "note": "the wanted version is there already", "at": at}
+        await ctx.clock.sleep(timings.settle_interval_s)
+    if await ctx.restarted_since(BootMarker(**intent["marker"])) is Restarted.NO:
+        return None
+    raise NodeFault(
+        Reason.OUTCOME_UNKNOWN,
+        f"{target.component}: the image may or may not have arrived before the BMC restarted; read its slots and logs before"
+        " flashing again",
+    )
+
+
+async def _patiently(ctx: NodeContext) -> UpdateReadiness:
+    """What the update service does, waiting for an answer as long as resources may be stubs."""
+    give_up = ctx.clock.now() + _SETTLE_S
+    while True:
+        try:
+            return await ctx.bmc.readiness()
+        except Transient as transient:
+            if ctx.clock.now() >= give_up:
+                raise NodeFault(
+                    Reason.OUTCOME_UNKNOWN, f"the BMC does not say what it is doing: {transient}"
+                ) from transient
+            await ctx.clock.sleep(30.0)
+
+
+async def _follow(ctx: NodeContext, target: Target, submitted: Json) -> str:
+    """Until the image is staged, or in force. UPDATE_FAILED and STEP_TIMEOUT are the ways to fail."""
+    part = ctx.bmc.profile.components[target.component]
+    begun, uri = float(submitted["at"]), submitted["task"]
+    while True:
+        waited = ctx.clock.now() - begun
+        reading = await _read(ctx, uri)
+        if reading is not None:
+            ctx.progress(reading.percent, reading.messages[-1] if reading.messages else reading.state)
+            if reading.phase in {TaskPhase.STAGED, TaskPhase.DONE}:
+                return f"{target.version} handed over in {waited:.0f} s; {reading.activation or 'waits for activation'}"
+            if reading.phase is TaskPhase.FAILED:
+                return await _judge_failure(ctx, target, reading)
+        elif uri is None or waited >= part.flash_s * _PATIENCE:
+            return await _without_task(ctx, target, waited)
+        if waited >= part.deadline_s:
+            raise NodeFault(
+                Reason.STEP_TIMEOUT,
+                f"{target.component}: still {reading.state if reading else 'without a task'} after {waited:.0f} s; it may still"
+                " be flashing: do not cut its power",
+            )
+        await ctx.clock.sleep(min(max((part.flash_s - waited) / 3, 10.0), 60.0))
+
+
+async def _read(ctx: NodeContext, uri: str | None) -> TaskReading | None:
+    """One look; None if the BMC does not know the task, or does not answer now."""
+    if uri is None:
+        return None
+    try:
+        return await ctx.bmc.read_task(uri)
+    except Transient as transient:
+        ctx.progress(None, f"no answer: {transient}")
+        return None
+
+
+async def _judge_failure(ctx: NodeContext, target: Target, reading: TaskReading) -> str:
+    """A task that says it failed: versions decide (F04, F11)."""
+    if target.diff((await ctx.observe()).items).met:
+        return f"the task ended {reading.state}, the inventory shows {target.version}"
+    said = reading.messages[-1] if reading.messages else f"{reading.state}/{reading.status}"
+    raise NodeFault(Reason.UPDATE_FAILED, f"{target.component}: {said}")
+
+
+async def _without_task(ctx: NodeContext, target: Target, waited: float) -> str:
+    """The task is gone (F01): never resubmit; wait until no flash can be under way, then let activation and versions tell."""
+    part = ctx.bmc.profile.components[target.component]
+    rest_s = part.flash_s * _PATIENCE - waited
+    if rest_s > 0:
+        ctx.progress(None, "no task to follow; waiting until no flash can be under way")
+        await ctx.clock.sleep(rest_s)
+    await ready(ctx, limit_s=part.deadline_s)
+    return f"{target.version} handed over; its task is gone, the version after activation decides"
+
+
+@step("firmware.activate")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareActivate:
+    """Bring everything flashed into force with the least power actions, each once, and verify every instance."""
+
+    block: str
+    """Which block of updates this closes."""
+    disrupts: Disrupts = Disrupts.NODE
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """Three equal reads, apart, all showing the wanted versions (field guide B.1)."""
+        flashed = ctx.flashed()
+        if not flashed:
+            return Met("nothing was flashed")
+        timings = ctx.bmc.profile.timings
+        for read in range(timings.settle_reads):
+            if read:
+                await ctx.clock.sleep(timings.settle_interval_s)
+            try:
+                lacking = _lacking(flashed, (await ctx.observe()).items)
+            except Transient as transient:
+                return Unmet(f"not readable: {transient}")
+            if lacking:
+                return Unmet(lacking)
+        return Met(", ".join(f"{target.component} {target.version}" for target in flashed.values()))
+
+    async def apply(self, ctx: NodeContext) -> None:
+        """The planned actions in order, then wait for the versions to appear."""
+        flashed = ctx.flashed()
+        try:
+            actions = plan_activation({name: target.needs for name, target in flashed.items()}, ctx.bmc.offers())
+        except NotOffered as lack:
+            raise NodeFault(Reason.NO_ACTIVATION, str(lack)) from lack
+        for action in actions:
+            # Never cut power or reset a BMC while anything may be flashing (field guide B.7).
+            await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
+            await ctx.require_identity()
+            await ACTIONS[action](ctx)
+        give_up = ctx.clock.now() + _SETTLE_S
+        while ctx.clock.now() < give_up:
+            try:
+                if not _lacking(flashed, (await ctx.observe()).items):
+                    return
+            except Transient as transient:
+                ctx.progress(None, f"not readable yet: {transient}")
+            await ctx.clock.sleep(30.0)
+
+
+def _lacking(flashed: Mapping[str, Target], items: Sequence[FirmwareItem]) -> str:
+    """What is not as wanted, in words; empty if all is."""
+    found = [(target, target.diff(items)) for target in flashed.values()]
+    return "; ".join(difference(target, diff) for target, diff in found if not diff.met)
+
+
+def difference(target: Target, found: ComponentDiff) -> str:
+    """One sentence: `hgx: 7 of 8 at 97.00, HGX_FW_GPU_SXM_3 shows 96.00`."""
+    total = len(found.at_baseline) + len(found.differing) + len(found.absent)
+    parts = [
+        f"{item.item.id} shows {item.item.version or 'nothing'}, wanted {item.want.version}"
+        for item in found.differing[:3]
+    ]
+    if len(found.differing) > len(parts):
+        parts.append(f"{len(found.differing) - len(parts)} more differ")
+    if found.absent:
+        parts.append(f"no device behind {', '.join(item.id for item in found.absent)}")
+    if found.missing:
+        parts.append(f"missing: {', '.join(found.missing)}")
+    if not parts:
+        parts.append(f"shows {target.version}, but another image is staged")
+    return f"{target.component}: {len(found.at_baseline)} of {total} at baseline; " + ", ".join(parts)

@@ -1,0 +1,153 @@
+"""Power actions that activate firmware. Each is announced first, done once, and proven by what the machine says afterwards."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.events import Json
+from fleet.ports import BootMarker, PowerAction, PowerState
+from fleet.step import NodeContext
+from inventory.baseline import Activation
+from playbooks.steps.waiting import again, marker_json, power_reaches, returned
+
+_FORCE_S = 120.0
+_ON_S = 180.0
+_LOOK_S = 15.0
+_TRIES = 3
+"""A power action that is accepted and ignored is issued again at most twice (F41)."""
+
+
+def _ignored(why: str) -> NodeFault:
+    return NodeFault(Reason.POWER_IGNORED, f"{why} (F41); an AC cycle may be needed")
+
+
+async def reset_bmc(ctx: NodeContext) -> None:
+    """Restart the BMC and wait until it is whole again."""
+    await _restart(ctx, "bmc-reset", ctx.bmc.reset_bmc)
+
+
+async def cycle_dc(ctx: NodeContext) -> None:
+    """Host off, wait, on: a warm reset would not drop DC power (field guide 2.1)."""
+    was = await host_off(ctx)
+    await ctx.clock.sleep(ctx.bmc.profile.timings.off_dwell_s)
+    await host_on(ctx)
+    if was == PowerState.OFF.value:
+        ctx.progress(None, "the host was off before; it stays on so that its versions can be read")
+
+
+async def cycle_ac(ctx: NodeContext) -> None:
+    """Host off, then an AC cycle by the machine's own action, then the host on again (field guide 2.2)."""
+    await host_off(ctx)
+    await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+    await host_on(ctx)
+
+
+async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[None]]) -> None:
+    """A reset that takes the BMC along: proven by a BMC that went away and came back."""
+
+    async def act() -> Json:
+        try:
+            await reset()
+        except OutcomeUnknown:
+            ctx.progress(None, f"no answer to the {effect}, which is usual")
+        back = await returned(ctx, BootMarker(**detail["marker"]))
+        if back is None:
+            raise Transient(f"the {effect} was accepted and the BMC did not restart")
+        return back
+
+    async def reconcile(intent: Json) -> Json | None:
+        return await returned(ctx, BootMarker(**intent["marker"]))
+
+    async def once() -> Json:
+        return await ctx.once(effect, act, detail=detail, reconcile=reconcile)
+
+    detail: Json = {"marker": await marker_json(ctx)}
+    await again(ctx, _TRIES, 60.0, once, _ignored)
+
+
+async def warm_reset(ctx: NodeContext) -> None:
+    """Restart the host without dropping DC power; firmware that the next POST applies is applied by it."""
+    await _post_over(ctx)
+
+    async def act() -> Json:
+        await ctx.bmc.power(PowerAction.WARM_RESET)
+        return {"at": ctx.clock.now()}
+
+    async def reconcile(intent: Json) -> Json | None:
+        now = await ctx.bmc.boot_marker()
+        if now.system_last_reset != intent["marker"]["system_last_reset"]:
+            return {"at": ctx.clock.now()}
+        # Whether it restarts right now cannot be seen; a second reset may only come when a first POST would be over (F44).
+        await ctx.clock.sleep(ctx.bmc.profile.timings.post_s)
+        return None
+
+    async def once() -> Json:
+        return await ctx.once("host-on", act, detail=detail, reconcile=reconcile)
+
+    detail: Json = {"marker": await marker_json(ctx)}
+    await again(ctx, _TRIES, 60.0, once, _ignored)
+
+
+async def host_off(ctx: NodeContext) -> str:
+    """Shut the host down, by force if it does not listen; its state before."""
+    timings = ctx.bmc.profile.timings
+    if not ctx.announced("host-off"):
+        await _post_over(ctx)
+
+    async def act() -> Json:
+        was = await ctx.bmc.power_state()
+        if was is not PowerState.OFF:
+            await ctx.bmc.power(PowerAction.SHUT_DOWN)
+            if not await power_reaches(ctx, PowerState.OFF, timings.power_off_s):
+                await ctx.bmc.power(PowerAction.FORCE_OFF)
+                if not await power_reaches(ctx, PowerState.OFF, _FORCE_S):
+                    raise Transient("the host stays on after ForceOff was accepted")
+        return {"was": was.value}
+
+    async def reconcile(_intent: Json) -> Json | None:
+        # Off is off, whoever did it; on means that turning it off again is no second effect.
+        off = await power_reaches(ctx, PowerState.OFF, _LOOK_S)
+        return {"was": PowerState.ON.value} if off else None
+
+    async def once() -> Json:
+        return await ctx.once("host-off", act, detail={}, reconcile=reconcile)
+
+    result = await again(ctx, _TRIES, 30.0, once, _ignored)
+    return str(result["was"])
+
+
+async def host_on(ctx: NodeContext) -> None:
+    """Turn the host on."""
+
+    async def act() -> Json:
+        await ctx.bmc.power(PowerAction.ON)
+        if not await power_reaches(ctx, PowerState.ON, _ON_S):
+            raise Transient("the host stays off after On was accepted")
+        return {"at": ctx.clock.now()}
+
+    async def reconcile(_intent: Json) -> Json | None:
+        # The time may be later than the truth, never earlier: the wait for POST counts from it.
+        on = await power_reaches(ctx, PowerState.ON, _ON_S)
+        return {"at": ctx.clock.now()} if on else None
+
+    async def once() -> Json:
+        return await ctx.once("host-on", act, detail={}, reconcile=reconcile)
+
+    await again(ctx, _TRIES, 60.0, once, _ignored)
+
+
+async def _post_over(ctx: NodeContext) -> None:
+    """Interrupting the first POST after an update may brick a board (F44): wait until it is over."""
+    last_on = ctx.latest("host-on")
+    if last_on is not None:
+        rest_s = float(last_on["at"]) + ctx.bmc.profile.timings.post_s - ctx.clock.now()
+        if rest_s > 0:
+            ctx.progress(None, "waiting for POST to be over")
+            await ctx.clock.sleep(rest_s)
+
+
+ACTIONS: Mapping[Activation, Callable[[NodeContext], Awaitable[object]]] = {
+    Activation.BMC_RESET: reset_bmc,
+    Activation.WARM_RESET: warm_reset,
+    Activation.DC_CYCLE: cycle_dc,
+    Activation.AC_CYCLE: cycle_ac,
+}

@@ -1,0 +1,1 @@
+"""How to watch a rollout and stop it."""
