@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
-from conftest import Client, Start
+from hall_client import Client, Start
 
 from fleet.sim.package import build_box_package
 
@@ -231,3 +232,13 @@ async def test_simple_update_of_a_missing_image_is_transfer_failed(start: Start)
     _, body, _ = await client.post("/redfish/v1/UpdateService/Actions/SimpleUpdate", order)
     task = await client.task_end(body["@odata.id"])
     assert task["Messages"][-1]["MessageId"] == "Update.1.0.TransferFailed"
+
+
+async def test_broken_upload_starts_nothing_and_works_the_second_time(start: Start, tmp_path: Path) -> None:
+    client = await start("DGXH100", rules=[{"name": "r", "effect": "upload-broken", "times": 1}])
+    data = image(tmp_path, "DGXH100", "gpu", {GPUS: "96.00.99.00.01"}, size_bytes=3_000_000)
+    with pytest.raises(aiohttp.ClientError):
+        await client.push("/redfish/v1/UpdateService/upload", {"Targets": [HGX]}, data)
+    assert client.truth()["submits"] == 0
+    await push_and_wait(client, "/redfish/v1/UpdateService/upload", {"Targets": [HGX]}, data)
+    assert client.truth()["items"][f"{GPUS}_1"]["staged"] == "96.00.99.00.01"
