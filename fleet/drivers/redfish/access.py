@@ -67,7 +67,10 @@ class Access:
                 three tries a minute apart; UNTRUSTED_TLS; PROTOCOL.
         """
         self.channel.use_nobody()
-        self.root = (await self.channel.get(ROOT)).body
+        root = await self.channel.find(ROOT)
+        if root is None:  # while it starts, a BMC knows not even its root (field guide 1.5)
+            raise Transient(f"{self.channel.base}{ROOT}: HTTP 404; is this a Redfish service?")
+        self.root = root.body
         sessions = self._sessions()
         login = await self._login()
         if not sessions:

@@ -1,12 +1,13 @@
 """`fleet.ports.Bmc` over Redfish: one BMC, one connection, one session, one request in flight."""
 
+from fleet.drivers.digests import Digests
 from fleet.drivers.redfish import document, firmware, following, layout, media, power, resets, tasks, update
 from fleet.drivers.redfish.access import Access
 from fleet.drivers.redfish.channel import OK
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.firmware import Expansion
 from fleet.drivers.redfish.layout import Layout
-from fleet.errors import NodeFault, Reason, Transient
+from fleet.errors import NodeFault, Reason, Transient, UsageError
 from fleet.ports import (
     BootMarker,
     PowerAction,
@@ -30,10 +31,19 @@ NOT_READY = frozenset({"UnavailableOffline", "Disabled", "Starting", "Absent"})
 class RedfishBmc:
     """See `fleet.ports.Bmc`, and `fleet.drivers.redfish.media.VirtualMedia` for the last two methods."""
 
-    def __init__(self, node: Node, profile: Profile, access: Access, images: update.ImageSource | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        profile: Profile,
+        access: Access,
+        *,
+        digests: Digests,
+        images: update.ImageSource | None,
+    ) -> None:
         self._node = node
         self._profile = profile
         self._access = access
+        self._digests = digests
         self._images = images
         self._layout: Layout | None = None
         self._expansion = Expansion(query="")
@@ -137,6 +147,7 @@ class RedfishBmc:
     async def submit_update(self, order: UpdateOrder) -> Submission:
         """See `fleet.ports.Bmc.submit_update`."""
         found = await self._found()
+        await self._verify(order)
         if order.force and order.profile.force is Force.STICKY_FLAG:
             await update.set_force_flag(self._access, found, force=True)
         reply = await update.submit(self._access, found.update, order, self._images)
@@ -181,6 +192,12 @@ class RedfishBmc:
     async def eject_media(self) -> None:
         """See `VirtualMedia.eject_media`."""
         await media.eject(self._access, await self._found())
+
+    async def _verify(self, order: UpdateOrder) -> None:
+        try:
+            await self._digests.verified(order.image, size_bytes=order.size_bytes, sha256=order.sha256)
+        except UsageError as error:
+            raise NodeFault(Reason.UPDATE_REJECTED, f"{error}; nothing was sent") from None
 
     def _identity(self, system: Document) -> tuple[str, str]:
         key = "SKU" if self._profile.quirks.serial_is_sku else "SerialNumber"

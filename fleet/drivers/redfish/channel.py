@@ -11,7 +11,7 @@ from fleet.clock import Clock
 from fleet.drivers.redfish import document, messages, tls
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.retry_after import retry_after_s
-from fleet.drivers.redfish.transport import Body, HttpTransport, LinkLost, NotSent, Untrusted
+from fleet.drivers.redfish.transport import Body, HttpTransport, LinkLost, NotSent, ReplyTooLong, Untrusted
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.limits import retrying
 from inventory.model import Bmc
@@ -32,7 +32,7 @@ TRANSIENT = frozenset({400, 408, 409, 423, 425, 429, 500, 502, 503, 504})
 """For reads. 400 among them: AMI answers so until it has booted (field guide 1.2, F24)."""
 
 
-class Unauthorised(Exception):  # noqa: N818 (a fact that the session module acts on)
+class Unauthorised(Exception):
     """401 to a request that carried our token: the session is gone, or never was."""
 
 
@@ -152,6 +152,8 @@ class Channel:
         where = f"{self.base}{path}"
         try:
             reply = await self._once("GET", path, read_s=read_s)
+        except ReplyTooLong as error:
+            raise NodeFault(Reason.PROTOCOL, f"{where}: {error}") from None
         except (NotSent, LinkLost) as error:
             raise Transient(f"{where}: {error}") from None
         if reply.status in GONE:

@@ -15,7 +15,7 @@ MAX_MEMBERS = 10_000
 """Above any honest collection; Supermicro's longest log page had 509 entries (field guide 4)."""
 
 
-class Unreadable(ValueError):  # noqa: N818 (a fact about a reply)
+class Unreadable(ValueError):
     """The body is not a JSON object. The text says what it looks like."""
 
 

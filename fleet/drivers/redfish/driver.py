@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from fleet.clock import Clock
+from fleet.drivers.digests import Digests
 from fleet.drivers.redfish import discovery
 from fleet.drivers.redfish.access import Access, Login
 from fleet.drivers.redfish.bmc import RedfishBmc
@@ -41,11 +42,12 @@ class RedfishDriver:
         self._clock = clock
         self._limits = limits or Limits()
         self._images = images
+        self._digests = Digests()
         self._transport = transport or self._https
 
     def bmc(self, node: Node, profile: Profile, ledger: SessionLedger) -> RedfishBmc:
         """A BMC that is not connected yet."""
-        return RedfishBmc(node, profile, self._access(node, ledger), self._images)
+        return RedfishBmc(node, profile, self._access(node, ledger), digests=self._digests, images=self._images)
 
     async def discover(self, node: Node, ledger: SessionLedger) -> Discovery:
         """Look at a machine through a session of its own, reads only. Raises what `Bmc.connect` raises."""

@@ -15,11 +15,11 @@ MAX_REPLY_BYTES = 32 * 1024 * 1024
 """Above any honest reply: the longest expanded collection measured was 250 KB (measurements.md)."""
 
 
-class NotSent(Exception):  # noqa: N818 (states a fact about the request; no program error)
+class NotSent(Exception):
     """No byte of the request left this machine: refused, unroutable, unknown name, or the handshake failed."""
 
 
-class LinkLost(Exception):  # noqa: N818
+class LinkLost(Exception):
     """Bytes may have left and no whole reply came. What the BMC made of them is not known."""
 
 
@@ -27,7 +27,7 @@ class ReplyTooLong(LinkLost):
     """The reply went on beyond MAX_REPLY_BYTES and was cut off."""
 
 
-class Untrusted(Exception):  # noqa: N818
+class Untrusted(Exception):
     """The certificate is not the one that the inventory trusts. Nothing was sent."""
 
     def __init__(self, message: str, *, fingerprint: str) -> None:

@@ -1,0 +1,118 @@
+"""The built-in image server: for BMCs that pull (SimpleUpdate, virtual media). Field guide 3.5, 1.2, F23, F53.
+
+Short paths without query, exact Content-Length, ranges, HEAD, ETag, never chunked: BMC clients are HTTP/1.0 at heart.
+Plain HTTP: few BMCs trust a certificate of ours, and what is served is public, signed by its vendor and digested by us.
+"""
+
+import asyncio
+import os
+import secrets
+from collections import Counter
+from pathlib import Path
+
+from aiohttp import web
+
+from fleet.drivers.digests import Digested, Digests, unchanged
+from fleet.errors import UsageError
+from fleet.limits import ByteBudget
+
+CHUNK_BYTES = 64 * 1024
+
+
+class ImageServer:
+    """Serves published files as `/i/<16 hex digits>.bin`, byte for byte as they were digested."""
+
+    def __init__(self, *, host: str, port: int = 0, budget: ByteBudget | None = None) -> None:
+        """`host` is this machine's address as BMCs reach it (a literal: many have no DNS); port 0 takes any."""
+        self._host = host
+        self._port = port
+        self._budget = budget
+        self._published: dict[str, Digested] = {}
+        self._digests = Digests()
+        self._runner: web.AppRunner | None = None
+        self.served_bytes: Counter[str] = Counter()
+        """Client address -> bytes handed over."""
+
+    async def start(self) -> None:
+        """Listen."""
+        application = web.Application()
+        application.router.add_get("/i/{name}", self._serve)  # HEAD comes with it
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Stop listening; transfers under way are cut."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def publish(self, image: Path, *, size_bytes: int, sha256: str) -> str:
+        """The URL of a file, after its digest was compared. The same file keeps its URL.
+
+        Raises:
+            UsageError: the file is not the one that was promised, or the server does not listen.
+        """
+        if self._runner is None:
+            raise UsageError("the image server was not started")
+        published = await self._digests.verified(image, size_bytes=size_bytes, sha256=sha256)
+        name = next((name for name, known in self._published.items() if known == published), None)
+        if name is None:
+            name = f"{secrets.token_hex(8)}.bin"
+            self._published[name] = published
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/i/{name}"
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        published = self._published.get(request.match_info["name"])
+        if published is None:
+            raise web.HTTPNotFound
+        descriptor = await asyncio.to_thread(unchanged, published)
+        if descriptor is None:
+            raise web.HTTPGone(text="the file changed after it was published")
+        try:
+            return await self._send(request, published, descriptor)
+        finally:
+            os.close(descriptor)
+
+    async def _send(self, request: web.Request, published: Digested, descriptor: int) -> web.StreamResponse:
+        size_bytes = published.size_bytes
+        etag = f'"{published.sha256[:32]}"'
+        headers = {"Accept-Ranges": "bytes", "ETag": etag, "Content-Type": "application/octet-stream"}
+        try:
+            wanted = request.http_range
+            start, stop, _ = wanted.indices(size_bytes)
+        except ValueError:
+            raise _unsatisfiable(size_bytes) from None
+        partial = "Range" in request.headers and request.headers.get("If-Range", etag) == etag
+        if not partial:
+            start, stop = 0, size_bytes
+        elif start >= stop:
+            raise _unsatisfiable(size_bytes)
+        else:
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size_bytes}"
+        response = web.StreamResponse(status=206 if partial else 200, headers=headers)
+        response.content_length = stop - start
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await self._stream(response, descriptor, start, stop, request.remote or "")
+        await response.write_eof()
+        return response
+
+    async def _stream(self, response: web.StreamResponse, descriptor: int, at: int, stop: int, client: str) -> None:
+        while at < stop:
+            size_bytes = min(CHUNK_BYTES, stop - at)
+            if self._budget is not None:
+                await self._budget.take(size_bytes)
+            chunk = os.pread(descriptor, size_bytes, at)
+            if len(chunk) < size_bytes:
+                raise ConnectionAbortedError("the file shrank while it was served")
+            await response.write(chunk)
+            self.served_bytes[client] += size_bytes
+            at += size_bytes
+
+
+def _unsatisfiable(size_bytes: int) -> web.HTTPRequestRangeNotSatisfiable:
+    return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size_bytes}"})
