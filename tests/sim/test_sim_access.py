@@ -98,9 +98,9 @@ async def test_bmc_restart_seen_from_outside(start: Start) -> None:
 
     async with asyncio.timeout(20):
         while await client.log_in_quietly() != 201:
-            what = await look()
-            if what not in seen:
-                seen.append(what)
+            for what in (await look(), await look()):  # two: answers alternate between JSON and HTML
+                if what not in seen:
+                    seen.append(what)
     order = [each for each in ("refused", "503", "401") if each in seen]
     assert sorted(order, key=seen.index) == ["refused", "503", "401"]
     assert {"reset", "html"} <= set(seen)

@@ -236,7 +236,7 @@ async def test_simple_update_of_a_missing_image_is_transfer_failed(start: Start)
 
 async def test_broken_upload_starts_nothing_and_works_the_second_time(start: Start, tmp_path: Path) -> None:
     client = await start("DGXH100", rules=[{"name": "r", "effect": "upload-broken", "times": 1}])
-    data = image(tmp_path, "DGXH100", "gpu", {GPUS: "96.00.99.00.01"}, size_bytes=3_000_000)
+    data = image(tmp_path, "DGXH100", "gpu", {GPUS: "96.00.99.00.01"}, size_bytes=900_000)
     with pytest.raises(aiohttp.ClientError):
         await client.push("/redfish/v1/UpdateService/upload", {"Targets": [HGX]}, data)
     assert client.truth()["submits"] == 0
