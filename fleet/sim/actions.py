@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.sim.boxmodel import INVENTORY, ROOT
 from fleet.sim.faults import Effect
+from fleet.sim.host import Power
 from fleet.sim.message import Answer, Fetch, Request, error, message
 from fleet.sim.order import Order, OrderError, from_multipart, from_simple, read_json
 from fleet.sim.selection import unknown_target
@@ -42,7 +43,7 @@ class Actions:
                 return self._update(from_simple(request.body), request, now, items)
             case "start-update":
                 return self._start(now)
-            case "host-reset" | "bmc-reset" | "hmc-reset" | "ac-cycle" as what:
+            case "host-reset" | "bmc-reset" | "hmc-reset" | "ac-cycle" | "ac-cycle-when-off" as what:
                 return self._reset(what, path, request, now)
         if path in self._bmc.box.resources:
             return error(405, self._base("OperationNotAllowed"), "POST is not allowed here.")
@@ -116,6 +117,8 @@ class Actions:
             raise OrderError("ActionParameterNotSupported", text, str(kind), "ResetType")
         if what == "host-reset":
             return self._reset_host(str(kind), now)
+        if what == "ac-cycle-when-off" and bmc.host.power is not Power.OFF:
+            raise OrderError("ChassisPowerStateOffRequired", "The host must be off.", path)
         if what == "bmc-reset":
             bmc.restart(now, str(kind))
         elif what == "hmc-reset":

@@ -206,7 +206,8 @@ class BoxModel:
     bmc: BmcModel
     update: UpdateModel
     actions: Mapping[str, str]
-    """Path -> what a POST there does: host-reset, bmc-reset, hmc-reset, ac-cycle, simple-update, start-update."""
+    """Path -> what a POST there does: host-reset, bmc-reset, hmc-reset, ac-cycle, ac-cycle-when-off, simple-update,
+    start-update."""
     action_values: Mapping[str, tuple[str, ...]]
     """Path -> accepted ResetType values."""
     resources: Mapping[str, Resource]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fleet.sim.boxmodel import Fill
+from fleet.sim.host import Power
 
 if TYPE_CHECKING:
     from fleet.sim.bmc import Bmc
@@ -36,6 +37,12 @@ def _uuid(bmc: "Bmc", _: float, __: str, suffix: str) -> str:
     return bmc.spec.uuid[: len(bmc.spec.uuid) - len(last)] + last
 
 
+def _boot_progress(bmc: "Bmc", now: float, _: str, __: str) -> str:
+    if bmc.host.power is not Power.ON:
+        return "None"
+    return "MemoryInitializationStarted" if bmc.host.posting(now) else "OSRunning"
+
+
 def _flash_percentage(bmc: "Bmc", now: float, _: str, __: str) -> str | None:
     percent = bmc.updates.percent(now)
     return None if percent is None else f"{percent}% done."
@@ -47,6 +54,7 @@ FACTS: dict[str, Fact] = {
     "power": lambda bmc, *_: bmc.host.power,
     "host_reset_time": lambda bmc, *_: bmc.stamp(bmc.host.last_reset),
     "bmc_reset_time": lambda bmc, *_: bmc.stamp(bmc.last_restart),
+    "boot_progress": _boot_progress,
     "date_time": lambda bmc, now, *_: bmc.stamp(now),
     "version": lambda bmc, _, item, transform: spelled(bmc.firmware.parts[item].active, transform),
     "force_update": lambda bmc, *_: bmc.updates.sticky_force,

@@ -176,3 +176,19 @@ def test_malformed_multipart_is_refused(body: bytes, code: str) -> None:
     assert answer.status == 400
     assert code in json.loads(answer.body)["error"]["code"]
     assert bench.bmc.truth()["submits"] == 0
+
+
+def test_openbmc_task_is_stopping_while_an_image_waits_and_aux_cycle_needs_the_host_off() -> None:
+    bench = Bench("GB300 NVL")
+    assert bench.push("hgx", {0xC000: "97.00.99.00.00"}, ["/redfish/v1/Chassis/HGX_Chassis_0"]).status == 202
+    bench.wait(200)
+    assert bench.get("/redfish/v1/TaskService/Tasks/0")["TaskState"] == "Stopping"
+    aux = "/redfish/v1/Chassis/BMC_0/Actions/Oem/NvidiaChassis.AuxPowerReset"
+    refused = bench.ask("POST", aux, {"ResetType": "AuxPowerCycle"})
+    assert json.loads(refused.body)["error"]["code"] == "Base.1.18.ChassisPowerStateOffRequired"
+    bench.ask("POST", "/redfish/v1/Systems/System_0/Actions/ComputerSystem.Reset", {"ResetType": "ForceOff"})
+    bench.wait(10)
+    assert bench.ask("POST", aux, {"ResetType": "AuxPowerCycle"}).status == 204
+    bench.wait(400)
+    assert bench.item("HGX_FW_GPU_3")["active"] == "97.00.99.00.00"
+    assert bench.bmc.truth()["host_power"] == "Off"
