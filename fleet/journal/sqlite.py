@@ -10,7 +10,6 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -18,11 +17,10 @@ from urllib.parse import quote
 from fleet import events as ev
 from fleet.clock import Clock
 from fleet.errors import JournalUnwritable, UsageError
-from fleet.events import Event, Recorded, RolloutId, decode, encode
-from fleet.journal.port import Request, RolloutRow, SessionRow, Verb
+from fleet.events import Event, Recorded, RolloutId, encode
+from fleet.journal.port import Verb
+from fleet.journal.reading import BUSY_S, SCHEMA_VERSION, SqliteReader, check_version
 
-SCHEMA_VERSION = 1
-_BUSY_MS = 30_000
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS events(
   seq INTEGER PRIMARY KEY, rollout TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
@@ -54,7 +52,7 @@ def _connect(path: Path, *, create: bool, max_bytes: int | None = None) -> sqlit
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=_BUSY_MS / 1000,
+        timeout=BUSY_S,
     )
     link.execute("PRAGMA journal_mode = WAL")
     link.execute("PRAGMA synchronous = FULL")
@@ -88,21 +86,20 @@ def _project(link: sqlite3.Connection, rollout: RolloutId, at: float, event: Eve
             pass
 
 
-class SqliteJournal:
+class SqliteJournal(SqliteReader):
     """See fleet.journal.Journal. `max_bytes` bounds the file: beyond it the journal behaves as on a full disk."""
 
     def __init__(self, path: Path, clock: Clock, *, max_bytes: int | None = None) -> None:
-        self._path = path
         self._clock = clock
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write = _connect(path, create=True, max_bytes=max_bytes)
-            self._check_version()
+            check_version(path, self._write.execute("PRAGMA user_version").fetchone()[0], oldest=0)
             self._write.executescript(_SCHEMA)
             self._write.execute("BEGIN IMMEDIATE")
             self._write.execute("ROLLBACK")
-            self._read = _connect(path, create=False)
+            super().__init__(path, _connect(path, create=False))
         except (sqlite3.Error, OSError) as error:
             raise JournalUnwritable(
                 f"{path}: the journal cannot be opened for writing: {error}; nothing was started. Check its folder's"
@@ -111,16 +108,6 @@ class SqliteJournal:
         self._seq: int = self._write.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
-
-    @property
-    def path(self) -> Path:
-        """The database file."""
-        return self._path
-
-    def _check_version(self) -> None:
-        (version,) = self._write.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise UsageError(f"{self._path}: a newer Fleetwave wrote this journal (schema {version}); use that version")
 
     async def append(self, rollout: RolloutId, *events: Event) -> tuple[Recorded, ...]:
         """Durable when it returns, in order, all or none."""
@@ -183,31 +170,6 @@ class SqliteJournal:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(resolve)
 
-    def read(self, rollout: RolloutId, *, after: int = 0) -> Iterator[Recorded]:
-        """Events above `after`, in order."""
-        rows = self._read.execute(
-            "SELECT seq, at, kind, data FROM events WHERE rollout=? AND seq>? ORDER BY seq", (rollout, after)
-        )
-        return (Recorded(seq, at, rollout, decode(kind, data)) for seq, at, kind, data in rows)
-
-    def rollouts(self) -> Iterable[RolloutRow]:
-        """Newest first."""
-        rows = self._read.execute(
-            "SELECT id, created_at, playbook, ended FROM rollouts ORDER BY created_at DESC, rowid DESC"
-        )
-        return [RolloutRow(id=RolloutId(row[0]), created_at=row[1], playbook=row[2], ended=row[3]) for row in rows]
-
-    def busy_nodes(self, nodes: Iterable[str], *, but: RolloutId) -> dict[str, RolloutId]:
-        """Nodes that a rollout which has not ended still claims."""
-        wanted = set(nodes)
-        rows = self._read.execute("SELECT node, rollout FROM claims WHERE rollout<>?", (but,))
-        return {node: RolloutId(rollout) for node, rollout in rows if node in wanted}
-
-    def open_sessions(self) -> tuple[SessionRow, ...]:
-        """Sessions that nobody has closed, as far as the journal knows."""
-        rows = self._read.execute("SELECT rollout, node, context, uri FROM sessions ORDER BY node, context")
-        return tuple(SessionRow(rollout=RolloutId(row[0]), node=row[1], context=row[2], uri=row[3]) for row in rows)
-
     async def request(self, rollout: RolloutId, verb: Verb, by: str) -> int:
         """Ask. Written directly: requests come one at a time, from people."""
         try:
@@ -218,18 +180,6 @@ class SqliteJournal:
     def _write_request(self, rollout: RolloutId, verb: Verb, by: str) -> int:
         cursor = self._read.execute("INSERT INTO requests(rollout, verb, by) VALUES(?,?,?)", (rollout, verb.value, by))
         return int(cursor.lastrowid or 0)
-
-    def requests(self, rollout: RolloutId, *, after: int) -> tuple[Request, ...]:
-        """Requests above `after`."""
-        rows = self._read.execute(
-            "SELECT id, verb, by FROM requests WHERE rollout=? AND id>? ORDER BY id", (rollout, after)
-        )
-        return tuple(Request(id=row[0], rollout=rollout, verb=Verb(row[1]), by=row[2]) for row in rows)
-
-    def last_request(self, rollout: RolloutId) -> int:
-        """The newest request's id, 0 if there is none."""
-        row = self._read.execute("SELECT coalesce(max(id), 0) FROM requests WHERE rollout=?", (rollout,)).fetchone()
-        return int(row[0])
 
     async def close(self) -> None:
         """Flush and close."""
