@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from fleet.drivers.images import ImageServer
 from fleet.drivers.redfish import RedfishBmc, RedfishDriver
 from fleet.errors import OutcomeUnknown, Transient
 from fleet.ports import PowerAction, PowerState, Restarted, Submission, TaskPhase, TaskReading, UpdateOrder
+from fleet.profile import Push
 from fleet.sim.package import build_box_package
-from fleet.vendors import classify
+from fleet.vendors import classify, profile_named
 from inventory.model import Bmc, Credential, CredentialId, FeedId, Node, NodeId, RackId, SecretRef, Tls
 
-SPEED = 1200.0
+SPEED = 2400.0
 MODELS = {"dgx": "DGXH100", "smc": "SYS-821GE-TNHR", "dell": "PowerEdge R750"}
 
 
@@ -226,3 +227,36 @@ async def test_each_component_of_a_machine_is_updated(name: str, hall: Hall, tmp
     assert after["sessions"]["open"] == 0
     assert after["max_in_flight"] == 1
     assert not ledger.uris
+
+
+async def test_a_bmc_pulls_its_image_from_us(hall: Hall, tmp_path: Path) -> None:
+    images = ImageServer(host="127.0.0.1")
+    await images.start()
+    ledger, driver = Ledger(), hall.driver(images)
+    bmc = driver.bmc(hall.node("dell"), profile_named("dell-idrac9"), ledger)
+    part = next(part for part in PARTS if (part.node, part.component) == ("dell", "bios"))
+    pushed = order(part, bmc, tmp_path)
+    pulled = replace(pushed, profile=replace(pushed.profile, push=(Push.SIMPLE_UPDATE,)))
+    await activated(part, bmc, await followed(bmc, await bmc.submit_update(pulled), hall.clock), hall.clock)
+    observed = {item.version for item in (await bmc.observe()).items}
+    await bmc.close()
+    await images.close()
+    assert part.version in observed
+    assert sum(images.served_bytes.values()) == pushed.size_bytes
+
+
+async def test_a_session_left_by_a_dead_process_is_deleted_by_its_uri_or_its_context(hall: Hall) -> None:
+    dead, alive, driver = Ledger(), Ledger(), hall.driver()
+    left = [driver.bmc(hall.node("smc"), profile_named("supermicro-hgx"), dead) for _ in range(2)]
+    for bmc in left:
+        await bmc.connect()
+    uris, contexts = sorted(dead.uris), tuple(dead.contexts)
+    ours = driver.bmc(hall.node("smc"), profile_named("supermicro-hgx"), alive)
+    gone = await ours.clear_sessions((uris[0], "/redfish/v1/SessionService/Sessions/never-was"), (contexts[1],))
+    sessions = (await hall.truth("smc"))["sessions"]["open"]
+    await ours.close()
+    assert set(uris) < set(gone)
+    assert sessions == 1
+    assert (await hall.truth("smc"))["sessions"]["open"] == 0
+    for bmc in left:
+        await bmc.close()

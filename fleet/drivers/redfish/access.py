@@ -17,6 +17,7 @@ from inventory.secrets import Secret
 ROOT = "/redfish/v1/"
 """The one URI that DSP0266 fixes."""
 CONTEXT_PREFIX = "fleetwave-"
+"""A session at an address of ours whose Context does not begin so is somebody else's: ids restart with a BMC."""
 NOT_READY_TRIES = 3
 NOT_READY_PAUSE_S = 60.0
 """A BMC that restarted answers 401 until its PAM is up; more tries lock the account (field guide 4, F31)."""
@@ -129,7 +130,7 @@ class Access:
         sessions = self._sessions()
         wanted = frozenset(contexts)
         found = dict.fromkeys(path for path in map(document.path_of, uris) if path)
-        if wanted:
+        if wanted and sessions:
             found |= dict.fromkeys(document.member_links(await self.get(sessions)))
         own = frozenset(map(document.path_of, uris))
         gone: list[str] = []
@@ -138,7 +139,7 @@ class Access:
                 continue
             reply = await self.find(uri)
             context = "" if reply is None else document.text(reply.body, "Context")
-            ours = context in wanted if context else uri in own
+            ours = context in wanted or (uri in own and (not context or context.startswith(CONTEXT_PREFIX)))
             if reply is not None and ours and not await self._deleted(uri):
                 continue
             if reply is None or ours or uri in own:
