@@ -220,3 +220,14 @@ def test_the_choice_of_nodes_ignores_order(order: list[int], seed: int) -> None:
 def test_a_wrong_fault_file_says_what_is_wrong(raw: Any, says: str) -> None:
     with pytest.raises(FaultError, match=says):
         read_faults(raw, "test.yaml")
+
+
+def test_another_seed_or_rule_name_chooses_other_nodes() -> None:
+    def chosen(seed: int, name: str) -> set[str]:
+        rule = {"name": name, "effect": "partial", "select": {"fraction": "50%"}}
+        book = read_faults({"faults": "t", "seed": seed, "rules": [rule]}, "t")
+        return {f"n{n}" for n in range(100) if book.of_node(node=f"n{n}", model="m", rack="r").rules}
+
+    assert chosen(1, "a") == chosen(1, "a")
+    assert chosen(1, "a") != chosen(2, "a")
+    assert chosen(1, "a") != chosen(1, "b")

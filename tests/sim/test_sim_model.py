@@ -192,3 +192,35 @@ def test_openbmc_task_is_stopping_while_an_image_waits_and_aux_cycle_needs_the_h
     bench.wait(400)
     assert bench.item("HGX_FW_GPU_3")["active"] == "97.00.99.00.00"
     assert bench.bmc.truth()["host_power"] == "Off"
+
+
+def test_what_the_baseboard_serves_is_missing_until_it_is_ready() -> None:
+    bench = Bench("DGXH100")
+    bench.ask("POST", "/redfish/v1/Managers/HGX_BMC_0/Actions/Manager.Reset", {"ResetType": "ForceRestart"})
+    assert bench.ask("GET", "/redfish/v1/Systems/HGX_Baseboard_0").status == 404
+    assert bench.ask("GET", "/redfish/v1/Systems/DGX").status == 200
+    bench.wait(61)
+    assert bench.ask("GET", "/redfish/v1/Systems/HGX_Baseboard_0").status == 200
+
+
+def test_a_bmc_restart_ends_the_update_for_parts_still_in_the_queue() -> None:
+    bench = Bench("DGXH100")
+    bench.push("motherboard", {0x0200: "0204.0201.0299"}, [])
+    bench.wait(100)
+    bench.ask("POST", BMC_RESET, {"ResetType": "ForceRestart"})
+    bench.wait(3000)
+    assert [len(bench.item(f"PSU_{n}")["flashes"]) for n in range(6)] == [1, 0, 0, 0, 0, 0]
+
+
+def test_dell_writes_everything_that_was_scheduled_at_one_reboot() -> None:
+    bench = Bench("PowerEdge R750")
+    for bundle, components in (("bios", {159: "1.9.2"}), ("cpld", {27763: "1.0.6"})):
+        assert bench.push(bundle, components, []).status == 202
+        bench.wait(60)
+    action = "/redfish/v1/Systems/System.Embedded.1/Actions/ComputerSystem.Reset"
+    bench.ask("POST", action, {"ResetType": "PowerCycle"})
+    bench.wait(1000)
+    assert bench.item("BIOS.Setup.1-1")["active"] == "1.9.2"
+    assert bench.item("CPLD.Embedded.1")["active"] == "1.0.6"
+    starts = [bench.item(item)["flashes"][0]["at"] for item in ("BIOS.Setup.1-1", "CPLD.Embedded.1")]
+    assert starts[1] - starts[0] == 300
