@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -104,10 +105,22 @@ class Hall:
             return told
 
 
+def free_port() -> int:
+    """A port that nobody listens on: several halls may run on one machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @asynccontextmanager
 async def running_hall(directory: Path) -> AsyncIterator[Hall]:
     """Start `python -m fleet.sim`, wait until it serves, stop it."""
-    boxes = [{"name": name, "model": model, "slot": slot} for slot, (name, model) in enumerate(MODELS.items(), 41)]
+    port = free_port()
+    boxes = [
+        {"name": name, "model": model, "slot": slot, "port": port}
+        for slot, (name, model) in enumerate(MODELS.items(), 41)
+    ]
     (directory / "boxes.json").write_text(json.dumps(boxes))
     arguments = ["--boxes", directory / "boxes.json", "--directory", directory, "--speed", str(SPEED)]
     process = await asyncio.create_subprocess_exec(

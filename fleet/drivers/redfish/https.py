@@ -44,7 +44,10 @@ class HttpsTransport:
         """See `HttpTransport.request`."""
         session = self._open()
         options["timeout"] = self._timeout(options.get("timeout"))
-        if isinstance(body := options.get("data"), Body):
+        body = options.get("data")
+        if body is not None and isinstance(
+            body, Body
+        ):  # a Protocol's isinstance is dear, and most requests have no body
             options["data"] = body.chunks()
         async with self._limits.in_flight:
             try:
