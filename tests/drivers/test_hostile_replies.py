@@ -1,6 +1,7 @@
 """Services that lie, break off, never end or are somebody else: each has one clear outcome, and nothing is done twice."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Awaitable
 from pathlib import Path
@@ -234,7 +235,7 @@ async def test_an_expired_session_is_renewed_for_a_read_and_never_for_an_effect(
         assert await bmc.power_state() is PowerState.ON
         await bmc.close()
     assert served.effects().count(("POST", RESET)) == 1
-    assert [line[0] for line in ledger.lines] == ["opening", "opened", "closed", "opening", "opened", "closed"]
+    assert [line[0] for line in ledger.lines] == ["opening", "opened", "opening", "opened", "closed"]
 
 
 @pytest.mark.parametrize("unknown", ["PropertyUnknown", "PropertyNotWritable"])
@@ -250,6 +251,63 @@ async def test_a_service_without_session_context_gets_none(
         await bmc.close()
     logins = [seen.json for seen in served.seen if (seen.method, seen.path) == ("POST", SESSIONS)]
     assert [sorted(body) for body in logins] == [["Context", "Password", "UserName"], ["Password", "UserName"]]
+
+
+async def test_an_attempt_that_breaks_off_after_the_login_leaks_no_session(
+    certificate: Certificate, driver: RedfishDriver, ledger: MemoryLedger
+) -> None:
+    async with serving(certificate, always(SYSTEM, html)) as served:
+        bmc = bmc_of(driver, served, ledger)
+        for _ in range(3):
+            with pytest.raises(Transient):
+                await bmc.connect()
+        served.answer = honest
+        await bmc.connect()
+        await bmc.close()
+    assert served.effects() == [("POST", SESSIONS), ("DELETE", f"{SESSIONS}/1")]
+    assert not ledger.open_uris
+
+
+async def test_a_reconnect_that_breaks_off_leaks_no_session(
+    certificate: Certificate, driver: RedfishDriver, ledger: MemoryLedger
+) -> None:
+    """A BMC that comes back lets us in before it knows its system: each attempt finds the session of the one before."""
+    numbers = itertools.count(1)
+    alive: set[str] = set()
+
+    def slow_start(seen: Seen) -> web.StreamResponse:
+        if (seen.method, seen.path) == ("POST", SESSIONS):
+            alive.add(f"{SESSIONS}/{(number := next(numbers))}")
+            return session_reply(number)
+        if seen.method == "DELETE":
+            alive.discard(seen.path)
+        if seen.path in alive:
+            return reply({"@odata.id": seen.path})
+        return html(seen) if seen.path == SYSTEM else honest(seen)
+
+    async with serving(certificate, slow_start) as served:
+        bmc = bmc_of(driver, served, ledger)
+        for _ in range(3):
+            with pytest.raises(Transient):
+                await bmc.reconnect()
+        served.answer = lambda seen: slow_start(seen) if seen.path.startswith(SESSIONS) else honest(seen)
+        await bmc.reconnect()
+        assert len(alive) == 1
+        await bmc.close()
+    assert not alive
+    assert not ledger.open_uris
+
+
+async def test_a_root_that_asks_for_a_login_gets_one(
+    certificate: Certificate, driver: RedfishDriver, ledger: MemoryLedger
+) -> None:
+    def locked(seen: Seen) -> web.StreamResponse:
+        return honest(seen) if "x-auth-token" in seen.headers else refuse_login(seen)
+
+    async with serving(certificate, always("/redfish/v1/", locked)) as served:
+        bmc = bmc_of(driver, served, ledger)
+        assert await bmc.power_state() is PowerState.ON
+        await bmc.close()
 
 
 async def test_an_effect_without_an_answer_is_unknown_and_not_repeated(

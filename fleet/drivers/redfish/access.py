@@ -10,12 +10,14 @@ from fleet.drivers.redfish.bodies import Sealed
 from fleet.drivers.redfish.channel import GONE, OK, READ_S, UNAUTHORISED, Channel, Reply, Unauthorised
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.transport import Body
-from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import FleetError, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.ports import SessionLedger
 from inventory.secrets import Secret
 
 ROOT = "/redfish/v1/"
 """The one URI that DSP0266 fixes."""
+LOCKED_ROOT: Document = {"SessionService": {"@odata.id": "/redfish/v1/SessionService"}}
+"""Stands in for a root that asks for a login, against DSP0266 13.3; its Sessions are where they usually are."""
 CONTEXT_PREFIX = "fleetwave-"
 """A session at an address of ours whose Context does not begin so is somebody else's: ids restart with a BMC."""
 NOT_READY_TRIES = 3
@@ -58,6 +60,9 @@ class Access:
         self._ledger = ledger
         self._worked = False
         self._unanswered: set[str] = set()
+        """Contexts of logins that got no answer."""
+        self._forgotten: set[str] = set()
+        """URIs of sessions that were let go of: gone with a restart, or still there if there was none."""
 
     async def open(self, *, after_restart: bool = False) -> None:
         """Read the service root and log in.
@@ -67,11 +72,14 @@ class Access:
             NodeFault: LOGIN_REFUSED, at once, but after a restart (or where this password worked before) only after
                 three tries a minute apart; UNTRUSTED_TLS; PROTOCOL.
         """
+        if self.session is not None:  # an attempt of before got this far and no further
+            self.root = await self._root()
+            return
         self.channel.use_nobody()
-        root = await self.channel.find(ROOT)
-        if root is None:  # while it starts, a BMC knows not even its root (field guide 1.5)
-            raise Transient(f"{self.channel.base}{ROOT}: HTTP 404; is this a Redfish service?")
-        self.root = root.body
+        try:
+            self.root = await self._root()
+        except Unauthorised:
+            self.root = LOCKED_ROOT
         sessions = self._sessions()
         login = await self._login()
         if not sessions:
@@ -84,17 +92,20 @@ class Access:
                 break
             await self.channel.clock.sleep(NOT_READY_PAUSE_S)
         self._worked = True
-        if self._unanswered:
-            await self.clear((), tuple(self._unanswered))
+        if self.root is LOCKED_ROOT:
+            self.root = await self.get(ROOT)
+        if self._unanswered or self._forgotten:
+            await self.clear(tuple(self._forgotten), tuple(self._unanswered))
             self._unanswered.clear()
+            self._forgotten.clear()
 
     async def forget(self) -> None:
-        """Let go of connection and session without a word to the BMC: neither outlived its restart."""
+        """Let go of connection and session. The next login looks whether the session is gone, and deletes it if not."""
         await self.channel.drop()
         self.channel.use_nobody()
         session, self.session = self.session, None
         if session is not None:
-            await self._ledger.closed(session.uri)
+            self._forgotten.add(session.uri)
 
     async def end(self) -> None:
         """Delete the session and close the connection, as far as the BMC lets us."""
@@ -102,7 +113,7 @@ class Access:
         try:
             if session is not None and await self._deleted(session.uri):
                 await self._ledger.closed(session.uri)
-        except (Transient, OutcomeUnknown):
+        except FleetError:
             pass  # its URI stays in the ledger; the next process deletes it
         finally:
             self.channel.use_nobody()
@@ -150,13 +161,21 @@ class Access:
     async def _renewing(self, read: Callable[[], Awaitable[Found]]) -> Found:
         try:
             return await read()
-        except Unauthorised:
+        except Unauthorised as error:
+            if self.session is None:
+                raise NodeFault(Reason.LOGIN_REFUSED, f"{error}: refused; check the credential") from None
             await self.forget()
         await self.open()
         try:
             return await read()
         except Unauthorised as error:
             raise NodeFault(Reason.LOGIN_REFUSED, f"{error}: a session that was just opened is not accepted") from None
+
+    async def _root(self) -> Document:
+        reply = await self.channel.find(ROOT)
+        if reply is None:  # while it starts, a BMC knows not even its root (field guide 1.5)
+            raise Transient(f"{self.channel.base}{ROOT}: HTTP 404; is this a Redfish service?")
+        return reply.body
 
     def _sessions(self) -> str:
         """Path of the Sessions collection; empty where the service has no SessionService."""
