@@ -28,7 +28,7 @@ from bmc_stand_in import (
 from fleet.drivers.redfish import RedfishBmc, RedfishDriver
 from fleet.drivers.redfish.transport import MAX_REPLY_BYTES
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
-from fleet.ports import PowerAction, PowerState
+from fleet.ports import PowerAction, PowerState, Restarted
 from fleet.vendors import profile_named
 from inventory.model import Credential, Tls
 
@@ -296,6 +296,43 @@ async def test_a_reconnect_that_breaks_off_leaks_no_session(
         await bmc.close()
     assert not alive
     assert not ledger.open_uris
+
+
+@pytest.mark.parametrize(("restarts", "verdict"), [(True, Restarted.YES), (False, Restarted.NO)])
+async def test_a_restart_is_proven_by_the_session_that_it_ended(
+    *, restarts: bool, verdict: Restarted, certificate: Certificate, login: Credential, ledger: MemoryLedger
+) -> None:
+    """This BMC tells no LastResetTime and does not answer to its reset, as a DGX H100 may."""
+    numbers, alive, manager = itertools.count(1), set[str](), "/redfish/v1/Managers/BMC"
+    documents = {
+        "/redfish/v1/Managers": {"Members": [{"@odata.id": manager}]},
+        manager: {"Actions": {"#Manager.Reset": {"target": f"{manager}/Reset"}}},
+    }
+
+    async def mute(_seen: Seen) -> web.StreamResponse:
+        if restarts:
+            alive.clear()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    def answer(seen: Seen) -> Awaitable[web.StreamResponse] | web.StreamResponse:
+        if (seen.method, seen.path) == ("POST", SESSIONS):
+            alive.add(f"{SESSIONS}/{(number := next(numbers))}")
+            return session_reply(number)
+        if seen.path == f"{manager}/Reset":
+            return mute(seen)
+        if seen.path.startswith(f"{SESSIONS}/") and seen.path in alive:
+            return reply({"@odata.id": seen.path})
+        return reply(documents[seen.path]) if seen.path in documents else honest(seen)
+
+    async with serving(certificate, answer) as served:
+        bmc = bmc_of(RedfishDriver([login], clock=FieldClock(io_timeout_s=0.2)), served, ledger)
+        marker = await bmc.boot_marker()
+        with pytest.raises(OutcomeUnknown):
+            await bmc.reset_bmc()
+        await bmc.reconnect()
+        assert await bmc.restarted_since(marker) is verdict
+        await bmc.close()
 
 
 async def test_a_root_that_asks_for_a_login_gets_one(

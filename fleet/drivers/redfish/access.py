@@ -61,8 +61,12 @@ class Access:
         self._worked = False
         self._unanswered: set[str] = set()
         """Contexts of logins that got no answer."""
-        self._forgotten: set[str] = set()
-        """URIs of sessions that were let go of: gone with a restart, or still there if there was none."""
+        self.survivors: set[int] = set()
+        """Logins whose sessions were let go of and then found alive: there was no restart."""
+        self._forgotten: dict[str, int] = {}
+        """URI -> login of sessions that were let go of."""
+        self._met: set[str] = set()
+        """URIs of sessions of ours that `clear` found alive."""
 
     async def open(self, *, after_restart: bool = False) -> None:
         """Read the service root and log in.
@@ -96,6 +100,7 @@ class Access:
             self.root = await self.get(ROOT)
         if self._unanswered or self._forgotten:
             await self.clear(tuple(self._forgotten), tuple(self._unanswered))
+            self.survivors |= {login for uri, login in self._forgotten.items() if uri in self._met}
             self._unanswered.clear()
             self._forgotten.clear()
 
@@ -105,7 +110,7 @@ class Access:
         self.channel.use_nobody()
         session, self.session = self.session, None
         if session is not None:
-            self._forgotten.add(session.uri)
+            self._forgotten[session.uri] = self.logins
 
     async def end(self) -> None:
         """Delete the session and close the connection, as far as the BMC lets us."""
@@ -151,8 +156,10 @@ class Access:
             reply = await self.find(uri)
             context = "" if reply is None else document.text(reply.body, "Context")
             ours = context in wanted or (uri in own and (not context or context.startswith(CONTEXT_PREFIX)))
-            if reply is not None and ours and not await self._deleted(uri):
-                continue
+            if reply is not None and ours:
+                self._met.add(uri)
+                if not await self._deleted(uri):
+                    continue
             if reply is None or ours or uri in own:
                 gone.append(uri)
                 await self._ledger.closed(uri)

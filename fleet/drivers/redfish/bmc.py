@@ -225,6 +225,8 @@ class RedfishBmc:
 
     async def _still_open(self, session: str) -> bool:
         """Whether a session of before is there now. Our own newer one at the same address does not count."""
+        if self._marked_login in self._access.survivors:
+            return True
         current = self._access.session
         if current is not None and current.uri == session:
             return self._access.logins == self._marked_login
