@@ -92,7 +92,7 @@ class Standing:
     component: str
     version: str
     stage: str
-    """`not activated` (the next reset will), or `not verified` (power actions were taken)."""
+    """`not staged` (the flash goes on, or failed), `not activated` (the next reset will) or `not verified` (it was reset)."""
     nodes: tuple[str, ...]
 
 
@@ -271,12 +271,12 @@ def standing(state: RolloutState, plan: Plan | None) -> tuple[Standing, ...]:
 
 
 def waiting(node: NodeState) -> dict[str, str]:
-    """Target -> `not activated` or `not verified`, of images that were handed over to this node."""
+    """Target -> stage (see Standing) of images that were handed over to this node."""
     left: dict[str, str] = {}
     for effect, entry in node.effects.items():
         step, _, name = effect.rpartition("/")
         if name == "submit" and target_of(step) and entry.result is not None:
-            left[target_of(step)] = "not activated"
+            left[target_of(step)] = "not activated" if step in node.steps else "not staged"
         elif ACTIVATE in step:
             verified = node.steps.get(step) == "done"
             left = {} if verified else dict.fromkeys(left, "not verified")

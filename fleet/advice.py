@@ -1,0 +1,95 @@
+"""Reason -> what an operator can safely do next. Field-guide codes (F01 ...) stand where they are its section 6.
+
+None of it is done by Fleetwave: these are the cases in which acting on a guess may cost a board.
+"""
+
+from collections.abc import Mapping
+
+from fleet.errors import Reason
+from fleet.state import NodeStatus
+
+AGAIN = "Then apply the playbook again after this rollout has ended: what is at baseline already is left alone."
+NO_POWER_CUT = "Do not cut its power before you know that nothing is being flashed: an interrupted flash may brick it."
+TELL_FIRST = "Read its firmware inventory first (FirmwareInventory, both slots where it shows them): versions decide, tasks do not."
+
+NEXT: Mapping[Reason, tuple[str, ...]] = {
+    Reason.UNREACHABLE: (
+        "Check the BMC's link, address and power: https://ADDRESS/redfish/v1 should answer from this host.",
+        "If it answers by IPMI and not by HTTPS, restart the BMC (F30), unless an image was handed over to it.",
+    ),
+    Reason.LOGIN_REFUSED: (
+        "Check the credential that the inventory names; three wrong logins may lock the account for a while (F31).",
+        "If hostname and certificate changed as well, suspect a factory reset: it may have its default password again.",
+    ),
+    Reason.UNTRUSTED_TLS: (
+        "Compare the certificate's fingerprint at the machine itself before you pin it in the inventory (F32).",
+        "If nobody changed it, treat it as another machine in between.",
+    ),
+    Reason.IDENTITY_MISMATCH: (
+        "Another machine answers at this address: check cabling and DHCP, find the node by its serial (F33, F34).",
+        "Correct the inventory before anything else is done to either machine.",
+    ),
+    Reason.UNKNOWN_HARDWARE: (
+        "Look at what it is; name a profile in the inventory once you have checked that it fits.",
+    ),
+    Reason.COMPONENT_MISSING: (
+        "Wait ten minutes if it was reset just now: resources appear late (F39).",
+        "Otherwise a part is missing or the baseline is for another machine: compare it with a neighbour.",
+    ),
+    Reason.NO_PATH: ("Check the baseline's models and stepping stones against this machine's versions.",),
+    Reason.NO_ACTIVATION: (
+        "It cannot be activated by Redfish: cycle its AC power at the PDU once its host is off, or by hand.",
+    ),
+    Reason.UPDATE_SERVICE_BUSY: (
+        "See what its update service does (its tasks, its web page): somebody else may be updating it (F15).",
+        "If it has hung for hours with no task, restart the BMC once.",
+    ),
+    Reason.UPDATE_REJECTED: (
+        "Read the message: wrong model, refused signature, downgrade and licence are not cured by trying again (F19-F21, F25).",
+        "Compare the image with the vendor's list for exactly this model.",
+    ),
+    Reason.UPDATE_FAILED: (
+        TELL_FIRST,
+        "Read the BMC's event log at the time of the failure; if two nodes say the same, suspect the image, not the node.",
+    ),
+    Reason.VERSION_MISMATCH: (
+        TELL_FIRST,
+        "It may have fallen back to its other slot (F07): look for AwaitToActivate and boot failures in its log.",
+    ),
+    Reason.STEP_TIMEOUT: (NO_POWER_CUT, "Look at its tasks and versions until they stop changing; then decide (F08)."),
+    Reason.POWER_IGNORED: (
+        "Look whether the host really is in the state that the BMC claims (F41).",
+        "Turn it off and on, or cycle its AC power at the PDU, when nothing is being flashed.",
+    ),
+    Reason.BMC_GONE: (
+        NO_POWER_CUT,
+        "Give it 30 minutes in all, try IPMI, then cycle its AC power once at the PDU with its host drained (F29).",
+    ),
+    Reason.OUTCOME_UNKNOWN: (
+        TELL_FIRST,
+        "It is not known whether the image arrived: read slots, tasks and logs before anything is flashed again (F16).",
+    ),
+    Reason.PROTOCOL: (
+        "Its BMC answers what no BMC should: restart the BMC if nothing is being flashed, and keep its version in mind (F36).",
+    ),
+    Reason.ABORTED: ("Nothing is wrong with it; it stopped at a safe point because the rollout was aborted.",),
+    Reason.ROLLBACK_FAILED: (
+        TELL_FIRST,
+        "It is between two versions: bring it to either by hand; do not put it back to work with mixed versions (F10).",
+    ),
+}
+"""First what to look at, then what to do."""
+
+
+def advice(status: NodeStatus, reason: str) -> tuple[str, ...]:
+    """What can be done next about a node, most careful first; empty if nothing needs to be done."""
+    if status is NodeStatus.ROLLED_BACK:
+        return ("It runs what it ran before and may work; find out why the update failed before you try again.",)
+    if status is NodeStatus.UNCERTAIN:
+        return ("Wait: the hardware is being read, and decides.", NO_POWER_CUT)
+    if status is NodeStatus.PARKED:
+        return ("Nothing: it goes on when the rollout does (`fleet resume`).",)
+    if status not in {NodeStatus.QUARANTINED, NodeStatus.REFUSED}:
+        return ()
+    known = NEXT[Reason(reason)] if reason in set(Reason) else ()
+    return (*known, AGAIN)

@@ -1,0 +1,225 @@
+"""Why a rollout, or a node, is where it is: for `fleet why`. Pure; numbers beside every statement."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from fleet import events as ev
+from fleet.advice import advice
+from fleet.condense import condense
+from fleet.errors import UsageError
+from fleet.events import Json, Recorded
+from fleet.plan import Plan
+from fleet.policy import admission
+from fleet.report import groups, standing, waiting
+from fleet.state import ACTIVE, ENDED, TERMINAL, NodeState, NodeStatus, RolloutState, RolloutStatus
+from fleet.words import clean, duration, effect_words, plural, tell
+from inventory.text import nearest
+
+_CONTROL = (
+    ev.RolloutClaimed,
+    ev.RolloutPaused,
+    ev.RolloutContinued,
+    ev.RolloutHalted,
+    ev.RolloutAborting,
+    ev.ApprovalNeeded,
+    ev.WaveApproved,
+    ev.RolloutEnded,
+)
+_SESSIONS = (ev.SessionOpening, ev.SessionOpened, ev.SessionClosed)
+_LAST = 5
+"""Control events that are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One statement."""
+
+    topic: str
+    """status, waits, wave, budget, failures, standing, control; trail, open, next."""
+    text: str
+    at: float | None = None
+    """Field time of what it tells, if it is an event."""
+
+    def to_json(self) -> Json:
+        """JSON's own types."""
+        return asdict(self)
+
+
+def explain(state: RolloutState, recorded: Iterable[Recorded], node: str | None = None) -> tuple[Line, ...]:
+    """The whole rollout, or one node of it.
+
+    Args:
+        state: what the events make.
+        recorded: the rollout's events from the first, in order.
+        node: whose trail to tell; None: why the rollout is where it is.
+
+    Raises:
+        UsageError: the rollout has no such node.
+    """
+    if node is None:
+        return _rollout(state, list(recorded))
+    known = state.nodes.get(node)
+    if known is None:
+        raise UsageError(f"rollout {state.rollout} has no node {node!r}; {nearest(node, state.nodes)}")
+    return _node(state, known, [item for item in recorded if _about(item, node)])
+
+
+def _about(item: Recorded, node: str) -> bool:
+    return isinstance(item.event, ev.NodeEvent) and item.event.node == node
+
+
+def _rollout(state: RolloutState, recorded: list[Recorded]) -> tuple[Line, ...]:
+    control = [item for item in recorded if isinstance(item.event, _CONTROL)]
+    now = recorded[-1].at if recorded else 0.0
+    lines = [Line(topic="status", text=_status(state))]
+    if state.plan:
+        plan = Plan.from_json(state.plan)
+        if state.status not in ENDED:
+            lines += [Line(topic="waits", text=text) for text in _waits(state, plan, now)]
+        lines += [Line(topic="wave", text=_wave(state, plan)), Line(topic="budget", text=_budget(state, plan))]
+        lines += [
+            Line(
+                topic="standing",
+                text=f"{item.component} {item.version} is handed over and {item.stage} on {condense(item.nodes)}",
+            )
+            for item in standing(state, plan)
+        ]
+    lines += [
+        Line(
+            topic="failures",
+            text=f"{len(group.nodes)} {group.status} ({group.reason}): {condense(group.nodes)}: {group.example}",
+        )
+        for group in groups(state.nodes)
+    ]
+    lines += [Line(topic="control", text=tell(item.event), at=item.at) for item in control[-_LAST:]]
+    lines += [Line(topic="next", text=text) for text in _next(state)]
+    return tuple(lines)
+
+
+def _status(state: RolloutState) -> str:
+    why = f": {clean(state.message)}" if state.message else ""
+    cause = f" by its {state.cause}" if state.cause else ""
+    return f"{state.rollout} ({state.playbook}) is {state.status}{cause}{why}"
+
+
+def _waits(state: RolloutState, plan: Plan, now: float) -> list[str]:
+    """Who waits for what: the engine's own decision on this state, at the time of the last event."""
+    if state.status in {RolloutStatus.PAUSED, RolloutStatus.HALTED, RolloutStatus.ABORTING}:
+        out = [node for node in state.nodes.values() if node.status in ACTIVE]
+        moving = [node for node in out if node.status is not NodeStatus.PARKED]
+        return [
+            f"nothing new starts; {plural(len(moving), 'node')} on the way to a safe point, {len(out) - len(moving)} parked"
+        ]
+    domains = {name: node.domains for name, node in plan.nodes.items()}
+    return [_decided(state, admission.decide(state, plan.order, domains, plan.caps, now), now)]
+
+
+def _decided(state: RolloutState, decision: admission.Decision, now: float) -> str:
+    match decision:
+        case admission.Wait(why=why, until=until):
+            said = why + (f", {duration(until - now)} to go" if until is not None else "")
+        case admission.Closed(why=why):
+            said = why
+        case admission.Stop(message=message):
+            said = f"it will halt: {message}"
+        case admission.Admit(nodes=nodes):
+            said = f"nothing holds it: {plural(len(nodes), 'node')} may start"
+        case admission.OpenWave(wave=wave):
+            said = f"nothing holds it: wave {wave + 1} may open"
+        case admission.AskApproval(wave=wave):
+            said = f"wave {wave + 1} needs a person: `fleet approve {state.rollout}`"
+        case admission.Finished():
+            said = "nothing: every node has ended"
+    return said
+
+
+def _wave(state: RolloutState, plan: Plan) -> str:
+    waves = plan.caps.waves
+    if state.wave < 0:
+        return f"no wave of {len(waves)} is open"
+    start = waves[state.wave - 1] if state.wave else 0
+    members = [state.nodes[name].status for name in plan.order[start : waves[state.wave]]]
+    ended = sum(status in TERMINAL for status in members)
+    out = sum(status in ACTIVE for status in members)
+    return (
+        f"wave {state.wave + 1} of {len(waves)}: {ended} of {len(members)} ended, {out} in flight (at most"
+        f" {plan.caps.max_in_flight}), {len(members) - ended - out} not started; {len(plan.order) - waves[state.wave]} in later waves"
+    )
+
+
+def _budget(state: RolloutState, plan: Plan) -> str:
+    new = state.failures - state.accepted_failures
+    accepted = f", {state.accepted_failures} earlier ones accepted" if state.accepted_failures else ""
+    room = plan.caps.failure_budget - new
+    then = f"{room} more are tolerated" if room >= 0 else f"{-room} more than that"
+    canary = "; in the canary wave none is" if state.wave == 0 and len(plan.caps.waves) > 1 else ""
+    return f"{plural(new, 'failure')} of {plan.caps.failure_budget} tolerated{accepted}; {then}{canary}"
+
+
+def _next(state: RolloutState) -> tuple[str, ...]:
+    name = state.rollout
+    match state.status:
+        case RolloutStatus.HALTED if state.cause == "window":
+            return (f"when the window opens: `fleet resume {name}`",)
+        case RolloutStatus.HALTED:
+            return (
+                f"look at a failed node: `fleet why {name} NODE`",
+                f"if the failures are understood, `fleet resume {name}` accepts them and goes on",
+                f"otherwise `fleet abort {name}` ends it",
+            )
+        case RolloutStatus.PAUSED:
+            return (f"`fleet resume {name}` goes on; `fleet abort {name}` ends it",)
+        case RolloutStatus.WAITING_APPROVAL:
+            return (f"`fleet approve {name}` lets the wave through; `fleet abort {name}` ends it",)
+        case RolloutStatus.COMPLETED | RolloutStatus.ABORTED if any(node.effects for node in state.nodes.values()):
+            return (f"`fleet report {name}`; `fleet rollback {name}` shows what could be undone",)
+        case _:
+            return ()
+
+
+def _node(state: RolloutState, node: NodeState, trail: list[Recorded]) -> tuple[Line, ...]:
+    lines = [Line(topic="status", text=_node_status(state, node))]
+    lines += [
+        Line(topic="trail", text=tell(item.event), at=item.at)
+        for item in trail
+        if not isinstance(item.event, _SESSIONS)
+    ]
+    lines += [
+        Line(topic="open", text=f"announced, and its result is not known: {effect_words(effect)}")
+        for effect, entry in node.effects.items()
+        if entry.result is None
+    ]
+    if node.status not in {NodeStatus.CONFIRMED, NodeStatus.ROLLED_BACK}:
+        lines += [
+            Line(topic="standing", text=f"{target} is handed over and {stage}")
+            for target, stage in waiting(node).items()
+        ]
+    lines += _lost_sessions(trail)
+    lines += [Line(topic="next", text=text) for text in advice(node.status, node.reason)]
+    return tuple(lines)
+
+
+def _node_status(state: RolloutState, node: NodeState) -> str:
+    why = f": {node.reason}" if node.reason else ""
+    what = f": {clean(node.message)}" if node.message else ""
+    where = f" in wave {node.wave + 1}" if node.wave >= 0 else ""
+    step = f", at {node.step}" if node.step and node.status in ACTIVE else ""
+    if node.status is NodeStatus.PENDING:
+        if state.status in ENDED:
+            return f"pending{where}: the rollout ended before it; it was not touched"
+        opened = f"wave {state.wave + 1} is open" if state.wave >= 0 else "no wave is open"
+        return f"pending{where}: {opened} and the rollout is {state.status}; it was not touched"
+    return f"{node.status}{where}{step}{why}{what}"
+
+
+def _lost_sessions(trail: list[Recorded]) -> list[Line]:
+    left: dict[str, float] = {}
+    for item in trail:
+        if isinstance(item.event, ev.SessionOpening | ev.SessionOpened):
+            left[item.event.context] = item.at
+        elif isinstance(item.event, ev.SessionClosed):
+            left.pop(item.event.context, None)
+    return [
+        Line(topic="open", text="a session on its BMC is not closed yet; the next process deletes it", at=at)
+        for at in left.values()
+    ]
