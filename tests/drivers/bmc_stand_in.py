@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fleet.drivers.redfish import RedfishBmc, RedfishDriver
+from fleet.vendors import profile_named
 from inventory.model import Bmc, Credential, CredentialId, FeedId, Node, NodeId, RackId, SecretRef, SecretScheme, Tls
 
 PASSWORD = "do-not-print-me-7Q"
@@ -233,3 +235,57 @@ def error(status: int, message_id: str, message: str, **headers: str) -> web.Res
     return reply(
         {"error": {"code": message_id, "message": message, "@Message.ExtendedInfo": [info]}}, status, **headers
     )
+
+
+SYSTEM = "/redfish/v1/Systems/1"
+RESET = f"{SYSTEM}/Actions/ComputerSystem.Reset"
+DOCUMENTS = {
+    "/redfish/v1/": ROOT,
+    "/redfish/v1/Systems": {"Members": [{"@odata.id": SYSTEM}]},
+    SYSTEM: {"PowerState": "On", "Actions": {"#ComputerSystem.Reset": {"target": RESET}}},
+    "/redfish/v1/Managers": {"Members": []},
+    "/redfish/v1/UpdateService": {},
+    "/redfish/v1/TaskService": {},
+}
+
+
+def honest(seen: Seen) -> web.StreamResponse:
+    """A small BMC without faults."""
+    if seen.method == "DELETE":
+        return web.Response(status=204)
+    if seen.method == "POST":
+        return session_reply() if seen.path == SESSIONS else web.Response(status=204)
+    document = DOCUMENTS.get(seen.path)
+    return error(404, "Base.1.0.ResourceMissingAtURI", seen.path) if document is None else reply(document)
+
+
+def instead(path: str, *faults: Answer, method: str = "GET") -> Answer:
+    """An honest BMC that answers the first requests for one path with faults."""
+    left = iter(faults)
+
+    def answer(seen: Seen) -> Awaitable[web.StreamResponse] | web.StreamResponse:
+        if (seen.method, seen.path) == (method, path) and (fault := next(left, None)) is not None:
+            return fault(seen)
+        return honest(seen)
+
+    return answer
+
+
+def always(path: str, fault: Answer, method: str = "GET") -> Answer:
+    """An honest BMC that answers one path with a fault, for ever."""
+    return lambda seen: fault(seen) if (seen.method, seen.path) == (method, path) else honest(seen)
+
+
+def html(_seen: Seen) -> web.StreamResponse:
+    """What a BMC's web server says while Redfish starts."""
+    return web.Response(text="<html>starting</html>", content_type="text/html")
+
+
+def refuse_login(_seen: Seen) -> web.StreamResponse:
+    """401."""
+    return error(401, "Base.1.0.NoValidSession", "no")
+
+
+def bmc_of(driver: RedfishDriver, served: StandIn, ledger: MemoryLedger, tls: Tls | None = None) -> RedfishBmc:
+    """The BMC of a stand-in, under the profile that a person chose."""
+    return driver.bmc(served.node(tls), profile_named("generic-dmtf"), ledger)
