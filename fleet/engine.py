@@ -44,6 +44,10 @@ class Ledger:
             for watch in self._watchers:
                 watch(recorded)
 
+    def watch(self, watcher: Watcher) -> None:
+        """From now on tell this one too."""
+        self._watchers = (*self._watchers, watcher)
+
     def node_state(self, node: str) -> NodeState:
         """What is true of the node now."""
         return self.state.nodes[node]
@@ -94,6 +98,8 @@ class Engine:
         `ask` is a request to carry out before anything else: what `fleet resume` or `fleet abort` wants of a rollout that no
         process was running.
         """
+        if self._state.status in ENDED:
+            return self._ended_exit()
         owner = f"{socket.gethostname()}:{os.getpid()}"
         await self._ledger.record(ev.RolloutClaimed(owner=owner, epoch=self._state.epoch + 1))
         if ask is not None:
@@ -123,8 +129,9 @@ class Engine:
 
     async def _take_up(self) -> None:
         """Continue the nodes that an earlier process left in the middle."""
+        running = set(self._running.values())
         for name, node in self._state.nodes.items():
-            if node.status in ACTIVE:
+            if node.status in ACTIVE and name not in running:
                 if node.status is NodeStatus.PARKED:
                     await self._ledger.record(ev.NodeAdmitted(node=name, wave=node.wave))
                 self._start(name)
@@ -147,7 +154,7 @@ class Engine:
             if self._running:
                 return None
             await self._ledger.record(ev.RolloutEnded(outcome=RolloutStatus.ABORTED.value))
-            return Exit.ABORTED
+            return self._ended_exit()
         if status is RolloutStatus.HALTED and self._gate.mode is Mode.PARK:
             return None if self._running else self._halted()
         if status in {RolloutStatus.PAUSED, RolloutStatus.HALTED} or status in ENDED:
@@ -176,14 +183,19 @@ class Engine:
                 self._wake_at(until)
             case admission.Finished():
                 await self._ledger.record(ev.RolloutEnded(outcome=RolloutStatus.COMPLETED.value))
-                failed = any(node.status in FAILED for node in self._state.nodes.values())
-                return Exit.NODES_FAILED if failed else Exit.OK
+                return self._ended_exit()
         return None
 
     async def _halt(self, cause: str, message: str) -> None:
         await self._ledger.record(ev.RolloutHalted(cause=cause, message=message))
         self._gate.move(Mode.PARK, f"the rollout halted: {message}")
         self._wake.set()
+
+    def _ended_exit(self) -> Exit:
+        if self._state.status is RolloutStatus.ABORTED:
+            return Exit.ABORTED
+        failed = any(node.status in FAILED for node in self._state.nodes.values())
+        return Exit.NODES_FAILED if failed else Exit.OK
 
     def _halted(self) -> Exit:
         return Exit.WINDOW_CLOSED if self._state.cause == "window" else Exit.HALTED
@@ -242,12 +254,14 @@ class Engine:
             return
         match request.verb:
             case Verb.PAUSE if status in {RolloutStatus.RUNNING, RolloutStatus.PLANNED, RolloutStatus.WAITING_APPROVAL}:
-                self._gate.move(Mode.PAUSED)
+                if not self._stopping:
+                    self._gate.move(Mode.PAUSED)
                 await self._ledger.record(ev.RolloutPaused(by=request.by))
-            case Verb.RESUME:
+            case Verb.RESUME if status is not RolloutStatus.ABORTING and not self._stopping:
                 accepted = self._state.failures if status is RolloutStatus.HALTED else self._state.accepted_failures
                 await self._ledger.record(ev.RolloutContinued(by=request.by, accepted_failures=accepted))
                 self._gate.move(Mode.OPEN)
+                await self._take_up()
             case Verb.APPROVE if status is RolloutStatus.WAITING_APPROVAL:
                 await self._ledger.record(ev.WaveApproved(wave=self._state.wave + 1, by=request.by))
             case Verb.ABORT:

@@ -130,7 +130,7 @@ class RolloutEnded(Event):
 
     kind: ClassVar[str] = "rollout.ended"
     outcome: str
-    """completed or aborted."""
+    """completed, aborted, dry-run or refused (fleet.state.RolloutStatus)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,12 +37,16 @@ class RolloutStatus(StrEnum):
     ABORTING = "aborting"
     ABORTED = "aborted"
     COMPLETED = "completed"
+    DRY_RUN = "dry-run"
+    """Planned only; nothing was touched."""
+    REFUSED = "refused"
+    """The precheck refused; nothing was touched."""
 
 
 TERMINAL = frozenset({NodeStatus.REFUSED, NodeStatus.CONFIRMED, NodeStatus.ROLLED_BACK, NodeStatus.QUARANTINED})
 ACTIVE = frozenset({NodeStatus.RUNNING, NodeStatus.UNCERTAIN, NodeStatus.PARKED, NodeStatus.ROLLING_BACK})
 FAILED = frozenset({NodeStatus.ROLLING_BACK, NodeStatus.ROLLED_BACK, NodeStatus.QUARANTINED})
-ENDED = frozenset({RolloutStatus.ABORTED, RolloutStatus.COMPLETED})
+ENDED = frozenset({RolloutStatus.ABORTED, RolloutStatus.COMPLETED, RolloutStatus.DRY_RUN, RolloutStatus.REFUSED})
 
 TRANSITIONS: Mapping[NodeStatus, frozenset[NodeStatus]] = {
     NodeStatus.PENDING: frozenset({NodeStatus.RUNNING, NodeStatus.REFUSED}),

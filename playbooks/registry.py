@@ -5,6 +5,7 @@ Others may bring their own through the entry point group `fleet.steps`: modules 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TypeVar, cast
@@ -44,8 +45,9 @@ def step(name: str, *, arguments: tuple[str, ...] = ()) -> Callable[[Made], Made
     return announce
 
 
+@cache
 def steps() -> Mapping[str, Announced]:
-    """All of them, ours and those of installed packages."""
+    """All of them, ours and those of installed packages. Looked up once: reading entry points costs milliseconds."""
     import_module("playbooks.steps.firmware")
     for entry in entry_points(group="fleet.steps"):
         entry.load()

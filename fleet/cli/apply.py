@@ -1,0 +1,281 @@
+"""`fleet apply`, `plan`, `resume`, `rollback`: read, survey, plan, and hand over to the engine."""
+
+import hashlib
+import json
+import re
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from fleet import events as ev
+from fleet.cli import compose
+from fleet.cli.compose import Sources
+from fleet.cli.plan_view import show_plan
+from fleet.cli.progress import Progress
+from fleet.clock import Clock, SystemClock
+from fleet.engine import Engine, Ledger, Watcher
+from fleet.errors import Busy, Refused, UsageError
+from fleet.events import Event, Recorded, RolloutId, as_json
+from fleet.executor import LocalExecutor
+from fleet.exits import Exit
+from fleet.gate import Gate
+from fleet.journal import Journal, Lease, Request, SqliteJournal, Verb
+from fleet.journal.sqlite import existing
+from fleet.plan import Plan, image_paths
+from fleet.runner import Surroundings
+from fleet.state import ENDED, NodeStatus, RolloutState, RolloutStatus, replay
+from fleet.step import StepSpec
+from fleet.survey import survey, sweep
+from fleet.vendors import load_profiles
+from inventory.baseline import Baseline
+from playbooks.registry import make
+from playbooks.schema import Playbook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a person wants of `fleet apply` beyond the files."""
+
+    journal: Path
+    as_json: str = ""
+    """Non-empty: NDJSON on stdout."""
+    go: str = ""
+    """Non-empty: really do it. Empty: show the plan and stop."""
+    skip_refused: str = ""
+    wait_for_window: str = ""
+    console: Console
+
+
+def words() -> Console:
+    """Where words go: stderr. NO_COLOR and dumb terminals are rich's business."""
+    return Console(stderr=True, highlight=False)
+
+
+async def apply(sources: Sources, wishes: Wishes) -> Exit:
+    """A new rollout of a playbook, forward."""
+    playbook = sources.playbook
+    compose.check_images(playbook.baseline)
+    window = playbook.rollout.window
+    if window is not None and not wishes.wait_for_window and not window.open_at(sources.clock().now()):
+        wishes.console.print(f"the maintenance window ({window}) is closed; nothing was touched")
+        return Exit.WINDOW_CLOSED
+    return await _start(sources, wishes, playbook.baseline, playbook.steps)
+
+
+async def roll_back(old: RolloutState, sources: Sources, wishes: Wishes) -> Exit:
+    """A new rollout that takes the nodes of an ended one back to the previous images."""
+    inverse = sources.playbook.baseline.inverse()
+    compose.check_images(inverse)
+    steps = tuple(
+        step for step in sources.playbook.steps if step.args.get("component", "") in {"", *inverse.components}
+    )
+    if not any(step.args for step in steps):
+        raise UsageError(f"{old.rollout}: the baseline names no previous image for any component; there is no way back")
+    wanted = {name for name, node in old.nodes.items() if node.admitted_at is not None}
+    if not wanted:
+        raise UsageError(f"{old.rollout}: it touched no node; there is nothing to roll back")
+    back = replace(sources, nodes=tuple(node for node in sources.nodes if str(node.id) in wanted))
+    return await _start(back, wishes, inverse, steps, reverses=old.rollout)
+
+
+async def _start(
+    sources: Sources, wishes: Wishes, baseline: Baseline, steps: tuple[StepSpec, ...], *, reverses: str = ""
+) -> Exit:
+    async with AsyncExitStack() as stack:
+        clock = sources.clock()
+        journal = SqliteJournal(wishes.journal, clock)
+        stack.push_async_callback(journal.close)
+        rollout = _new_id(journal, sources.playbook, reverses)
+        _refuse_busy(journal, sources, rollout)
+        stack.enter_context(Lease(journal.path, rollout))
+        state = RolloutState(rollout=rollout)
+        ledger = Ledger(journal, state, _watchers(wishes))
+        created = ev.RolloutCreated(
+            playbook=sources.playbook.name, sources=sources.paths(), by=compose.who(), reverses=reverses
+        )
+        await ledger.record(created)
+        plan = await _survey(
+            sources, wishes, journal, ledger, baseline, steps, downgrade=reverses and f"rollback of {reverses}"
+        )
+        show_plan(plan, wishes.console)
+        if not wishes.go:
+            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.DRY_RUN.value))
+            wishes.console.print("nothing was touched: this was the plan. Add --yes to carry it out.")
+            return Exit.REFUSED if plan.refused else Exit.OK
+        if not plan.order or (plan.refused and not wishes.skip_refused):
+            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
+            raise Refused(
+                f"the precheck refused {len(plan.refused)} of {len(plan.nodes)} nodes; nothing was touched. Mend them, or leave"
+                " them out with --skip-refused"
+            )
+        await ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
+        refused = plan.refused.items()
+        await ledger.record(
+            *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
+        )
+        return await _run(stack, sources, wishes, journal, ledger, plan, clock, ask=None)
+
+
+async def _survey(
+    sources: Sources,
+    wishes: Wishes,
+    journal: Journal,
+    ledger: Ledger,
+    baseline: Baseline,
+    steps: tuple[StepSpec, ...],
+    *,
+    downgrade: str,
+) -> Plan:
+    clock = sources.clock()
+    driver = compose.make_driver(sources, clock)
+    leftovers = compose.leftover_sessions(journal)
+    done = 0
+    with wishes.console.status(f"reading {len(sources.nodes)} nodes, changing nothing") as status:
+
+        def seen(_: object) -> None:
+            nonlocal done
+            done += 1
+            status.update(f"reading {done} of {len(sources.nodes)} nodes, changing nothing")
+
+        try:
+            surveys = await survey(sources.nodes, driver, clock, ledger, leftovers=leftovers, seen=seen)
+        finally:
+            await driver.close()
+    return compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
+
+
+async def _run(
+    stack: AsyncExitStack,
+    sources: Sources,
+    wishes: Wishes,
+    journal: Journal,
+    ledger: Ledger,
+    plan: Plan,
+    clock: Clock,
+    *,
+    ask: Request | None,
+) -> Exit:
+    """The engine, from here to the end of the rollout or of the process."""
+    driver = compose.make_driver(sources, clock)
+    stack.push_async_callback(driver.close)
+    profiles = load_profiles()
+    gate = Gate()
+    around = Surroundings(
+        rollout=ledger.state.rollout,
+        plan=plan,
+        driver=driver,
+        profiles=profiles,
+        steps=make,
+        clock=clock,
+        gate=gate,
+        recorder=ledger,
+    )
+    nodes = {str(node.id): node for node in sources.nodes}
+    executor = LocalExecutor(around, nodes, compose.leftover_sessions(journal))
+    engine = Engine(
+        plan=plan,
+        ledger=ledger,
+        journal=journal,
+        executor=executor,
+        gate=gate,
+        clock=clock,
+        wait_for_window=wishes.wait_for_window,
+    )
+    await compose.stoppable(stack, engine.stop)
+    with Progress(ledger.state, clock, wishes.console) as progress:
+        ledger.watch(progress)
+        result = await engine.run(ask=ask)
+    idle = [
+        node for name, node in nodes.items() if name not in plan.nodes or ledger.state.nodes[name].status not in _WORKED
+    ]
+    await sweep(idle, profiles, driver, ledger, compose.leftover_sessions(journal))
+    return result
+
+
+_WORKED = frozenset({NodeStatus.RUNNING, NodeStatus.UNCERTAIN, NodeStatus.PARKED, NodeStatus.ROLLING_BACK})
+
+
+async def resume(journal_path: Path, rollout: RolloutId, verb: Verb | None, wishes: Wishes) -> Exit:
+    """Continue a rollout that no process runs, with a request to begin with if there is one."""
+    async with AsyncExitStack() as stack:
+        looking = SqliteJournal(existing(journal_path), SystemClock())
+        try:
+            state = replay(rollout, looking.read(rollout))
+        finally:
+            await looking.close()
+        if state.status in ENDED:
+            raise UsageError(f"{rollout} has ended ({state.status}); there is nothing to continue")
+        sources = sources_of(state)
+        clock = sources.clock()
+        journal = SqliteJournal(journal_path, clock)
+        stack.push_async_callback(journal.close)
+        stack.enter_context(Lease(journal_path, rollout))
+        ledger = Ledger(journal, replay(rollout, journal.read(rollout)), _watchers(wishes))
+        if not state.plan:
+            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.ABORTED.value))
+            raise UsageError(
+                f"{rollout} had no plan yet when its process ended; nothing was touched. Start it anew with `fleet apply`"
+            )
+        plan = Plan.from_json(state.plan)
+        _check_frozen_images(plan)
+        ask = Request(id=0, rollout=rollout, verb=verb, by=compose.who()) if verb else None
+        return await _run(stack, sources, wishes, journal, ledger, plan, clock, ask=ask)
+
+
+def sources_of(state: RolloutState) -> Sources:
+    """The files that the rollout was started with, as they are now; the plan itself is the journal's."""
+    paths = state.sources
+    hall = Path(paths["hall"]) if "hall" in paths else None
+    return compose.read_sources(Path(paths["inventory"]), Path(paths["playbook"]), hall)
+
+
+def _check_frozen_images(plan: Plan) -> None:
+    """The images must still be those that the plan was made with."""
+    for image, sha256 in image_paths(plan).items():
+        try:
+            with image.open("rb") as file:
+                now = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UsageError(f"{image}: not readable any more ({error.strerror}); the plan needs it") from error
+        if now != sha256:
+            raise UsageError(f"{image}: its digest is {now}, the plan was made with {sha256}; put the right image back")
+
+
+def _refuse_busy(journal: Journal, sources: Sources, rollout: RolloutId) -> None:
+    busy = journal.busy_nodes((str(node.id) for node in sources.nodes), but=rollout)
+    if busy:
+        node, owner = next(iter(busy.items()))
+        raise Busy(
+            f"{len(busy)} of the nodes ({node} first) are in rollout {owner}, which has not ended: `fleet resume {owner}`,"
+            f" or `fleet abort {owner}`"
+        )
+
+
+def _new_id(journal: Journal, playbook: Playbook, reverses: str) -> RolloutId:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{playbook.name}-back" if reverses else playbook.name)
+    name = f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    taken = {row.id for row in journal.rollouts()}
+    return next(
+        RolloutId(each) for each in (name, *(f"{name}-{number}" for number in range(2, 1000))) if each not in taken
+    )
+
+
+def _watchers(wishes: Wishes) -> tuple[Watcher, ...]:
+    if not wishes.as_json:
+        return ()
+
+    def line(event: Recorded | Event) -> None:
+        if isinstance(event, Recorded):
+            sys.stdout.write(json.dumps(as_json(event), separators=(",", ":")) + "\n")
+
+    return (line,)
+
+
+def continue_rollout(journal: Path, rollout: RolloutId, verb: Verb | None, *, as_json_lines: str = "") -> Exit:
+    """`fleet resume`, and `fleet abort` of a rollout that no process runs."""
+    wishes = Wishes(journal=journal, as_json=as_json_lines, go="yes", console=words())
+    return compose.on_loop(resume(journal, rollout, verb, wishes))

@@ -1,0 +1,156 @@
+"""Puts the pieces together: files -> inventory, playbook, plan; journal, driver, engine on one event loop."""
+
+import asyncio
+import gc
+import os
+import pwd
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fleet.cli.hall import RunningHall, read_hall
+from fleet.clock import Clock, SystemClock
+from fleet.drivers.redfish import RedfishDriver
+from fleet.errors import UsageError
+from fleet.journal import Journal, held_elsewhere
+from fleet.plan import Plan, Survey, build
+from fleet.recipe import RecipeBook
+from fleet.step import StepSpec
+from fleet.survey import open_leftovers
+from inventory.baseline import Baseline
+from inventory.baseline_check import verify_images
+from inventory.load import load
+from inventory.model import Inventory, Node
+from inventory.select import SelectorError, parse_selector
+from playbooks.schema import Playbook, load_playbook
+
+Result = TypeVar("Result")
+_YOUNG = 50_000
+"""Generation-0 threshold: with `gc.freeze` it halves the client's CPU time (measurements.md)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What a person gave, read and checked; nothing was reached yet."""
+
+    inventory: Inventory
+    inventory_path: Path
+    playbook: Playbook
+    hall: RunningHall | None
+    nodes: tuple[Node, ...]
+    """Selected by the playbook, at the addresses where they answer."""
+
+    def clock(self) -> SystemClock:
+        """The machine's clock, or the hall's."""
+        return self.hall.clock() if self.hall else SystemClock()
+
+    def paths(self) -> dict[str, str]:
+        """Absolute, for `fleet resume`."""
+        found = {"inventory": str(self.inventory_path.resolve()), "playbook": str(self.playbook.path)}
+        return found | ({"hall": str(self.hall.directory.resolve())} if self.hall else {})
+
+
+def read_sources(inventory_path: Path, playbook_path: Path, hall_directory: Path | None) -> Sources:
+    """Read and check the files. Raises InputError or UsageError; nothing was touched."""
+    inventory = load(inventory_path)
+    playbook = load_playbook(playbook_path)
+    try:
+        chosen = parse_selector(playbook.select).nodes(inventory)
+    except SelectorError as error:
+        raise UsageError(f"{playbook_path}: select: {error}") from error
+    if not chosen:
+        raise UsageError(f"{playbook_path}: select matches no node of {inventory_path}")
+    hall = read_hall(hall_directory) if hall_directory else None
+    nodes = hall.overlay(chosen) if hall else chosen
+    return Sources(inventory=inventory, inventory_path=inventory_path, playbook=playbook, hall=hall, nodes=nodes)
+
+
+def check_images(baseline: Baseline) -> None:
+    """Every image against digest, package header and models. Raises UsageError with every problem at once."""
+    problems = verify_images(baseline)
+    if problems:
+        raise UsageError("\n".join(str(problem) for problem in problems))
+
+
+def make_plan(
+    sources: Sources, surveys: list[Survey], *, baseline: Baseline, steps: tuple[StepSpec, ...], downgrade: str = ""
+) -> Plan:
+    """Pure, but for the sizes of the images."""
+    book = RecipeBook(steps=steps, baseline=baseline, sizes=_sizes(baseline), downgrade=downgrade)
+    return build(
+        playbook=sources.playbook.name,
+        baseline=baseline,
+        spec=sources.playbook.rollout,
+        surveys=surveys,
+        recipe_for=book,
+    )
+
+
+def _sizes(baseline: Baseline) -> dict[Path, int]:
+    images: set[Path] = set()
+    for component in baseline.components.values():
+        images |= {component.image, *(stone.image for stone in component.requires)}
+        images |= {component.previous.image} if component.previous else set()
+    return {image: image.stat().st_size for image in images}
+
+
+def make_driver(sources: Sources, clock: Clock) -> RedfishDriver:
+    """The Redfish driver with the inventory's credentials, or the hall's."""
+    credentials = [sources.hall.credential] if sources.hall else sources.inventory.credentials
+    return RedfishDriver(credentials, clock=clock)
+
+
+def leftover_sessions(journal: Journal) -> dict[str, dict[str, str]]:
+    """Sessions that no living process owns: node -> Context -> URI."""
+    rows = journal.open_sessions()
+    living = {rollout for rollout in {row.rollout for row in rows} if held_elsewhere(journal.path, rollout)}
+    return open_leftovers((row.node, row.context, row.uri) for row in rows if row.rollout not in living)
+
+
+def who() -> str:
+    """user@host, as the journal names whoever asked."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def on_loop(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run to the end, on asyncio's own loop.
+
+    Not on uvloop: with TLS connections that die during the handshake, as those of a restarting BMC do, uvloop and aiohttp were
+    seen here to close a file descriptor twice (MagicStack/uvloop#653 and #646, open). In a process that holds the journal open,
+    a descriptor that may be another's is worse than the memory that uvloop saves; CPU time was the same.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
+    return asyncio.run(main)
+
+
+async def stoppable(stack: AsyncExitStack, stop: Callable[[str], None]) -> None:
+    """First SIGINT or SIGTERM: `stop`, which lets nodes reach a safe point. The second ends the process at once."""
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    asked: list[int] = []
+
+    def caught(number: int) -> None:
+        if asked and main is not None:
+            main.cancel()
+            return
+        asked.append(number)
+        print(  # noqa: T201 (words go to stderr)
+            "stopping at the next safe points; the journal keeps everything. Once more to leave at once.",
+            file=sys.stderr,
+        )
+        stop(f"the process was asked to stop ({signal.Signals(number).name})")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, caught, number)
+        stack.callback(loop.remove_signal_handler, number)

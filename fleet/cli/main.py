@@ -1,0 +1,204 @@
+"""`fleet`: commands, and the one place where an error becomes a sentence and an exit code."""
+
+import subprocess
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from fleet.cli import apply as applying
+from fleet.cli import commands_control, commands_look, compose, demo, sim
+from fleet.cli.paths import DEFAULT_JOURNAL
+from fleet.errors import FleetError, Halt, UsageError
+from fleet.events import UnknownEvent
+from fleet.exits import Exit
+from fleet.state import ENDED
+from inventory.load import load
+from inventory.secrets import SecretError
+from inventory.select import SelectorError
+from inventory.text import InputError
+
+app = typer.Typer(
+    name="fleet",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Change firmware on thousands of nodes, safely. stdout is data, stderr is words, exit codes are in the README.",
+)
+
+Inventory = Annotated[
+    Path, typer.Option("--inventory", "-i", help="inventory of the hall (YAML)", exists=True, dir_okay=False)
+]
+PlaybookFile = Annotated[Path, typer.Argument(help="playbook (YAML)", exists=True, dir_okay=False)]
+HallDirectory = Annotated[
+    Path | None, typer.Option("--hall", help="directory of a running `fleet sim`: act on the simulated hall")
+]
+JournalFile = Annotated[Path, typer.Option("--journal", "-j", help="journal file; $FLEET_JOURNAL")]
+AsJson = Annotated[bool, typer.Option("--json", help="events as NDJSON on stdout, and nothing else there")]
+Name = Annotated[str, typer.Argument(help="rollout: its name, the beginning of it, or nothing for the newest")]
+
+
+def _flag(on: bool) -> str:  # noqa: FBT001 (typer gives flags as bool; inside they are words)
+    return "yes" if on else ""
+
+
+@app.command()
+def plan(
+    playbook: PlaybookFile, inventory: Inventory, hall: HallDirectory = None, journal: JournalFile = DEFAULT_JOURNAL
+) -> None:
+    """Read every node, change nothing, and show what `fleet apply` would do, whom it refuses and what can be undone.
+
+    Example: [bold]fleet plan playbook.yaml -i hall.yaml[/]
+    """
+    sources = compose.read_sources(inventory, playbook, hall)
+    wishes = applying.Wishes(journal=journal, console=applying.words())
+    raise typer.Exit(compose.on_loop(applying.apply(sources, wishes)))
+
+
+@app.command()
+def apply(
+    playbook: PlaybookFile,
+    inventory: Inventory,
+    hall: HallDirectory = None,
+    journal: JournalFile = DEFAULT_JOURNAL,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="really do it; without it this is a dry run")] = False,
+    skip_refused: Annotated[
+        bool, typer.Option("--skip-refused", help="leave out nodes that the precheck refuses")
+    ] = False,
+    wait_for_window: Annotated[
+        bool, typer.Option("--wait-for-window", help="wait while the maintenance window is closed")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Carry a playbook out over the hall. A dry run unless you add --yes.
+
+    Example: [bold]fleet apply playbook.yaml -i hall.yaml --yes[/]
+    """
+    sources = compose.read_sources(inventory, playbook, hall)
+    wishes = applying.Wishes(
+        journal=journal,
+        as_json=_flag(as_json),
+        go=_flag(yes),
+        skip_refused=_flag(skip_refused),
+        wait_for_window=_flag(wait_for_window),
+        console=applying.words(),
+    )
+    raise typer.Exit(compose.on_loop(applying.apply(sources, wishes)))
+
+
+@app.command()
+def resume(rollout: Name = "last", journal: JournalFile = DEFAULT_JOURNAL, as_json: AsJson = False) -> None:
+    """Continue a rollout: after a crash, after a pause, or after a halt whose failures you have seen and accept.
+
+    Example: [bold]fleet resume[/]
+    """
+    found = commands_look.find_rollout(journal, rollout)
+    raise typer.Exit(commands_control.resume(journal, found, as_json_lines=_flag(as_json)))
+
+
+@app.command()
+def rollback(
+    rollout: Name = "last",
+    journal: JournalFile = DEFAULT_JOURNAL,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="really do it; without it this is a dry run")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take the nodes that an ended rollout touched back to the previous images, as a paced rollout of its own.
+
+    Example: [bold]fleet rollback dgx-h100-firmware-20261123-1200 --yes[/]
+    """
+    found = commands_look.find_rollout(journal, rollout)
+    old = commands_look.read_state(journal, found)
+    if old.status not in ENDED:
+        raise UsageError(f"{found} has not ended ({old.status}): `fleet abort {found}` first")
+    wishes = applying.Wishes(journal=journal, go=_flag(yes), as_json=_flag(as_json), console=applying.words())
+    raise typer.Exit(compose.on_loop(applying.roll_back(old, applying.sources_of(old), wishes)))
+
+
+@app.command("sim")
+def simulate(
+    inventory: Inventory,
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", help="where hall.json, CA and ground truth go")
+    ] = Path(".fleet/hall"),
+    playbook: Annotated[Path | None, typer.Option(help="simulate only the nodes that this playbook selects")] = None,
+    speed: Annotated[float, typer.Option(min=1.0, help="simulated seconds per second")] = 600.0,
+    faults: Annotated[str, typer.Option(help="a shipped fault file by name, or a path")] = "none",
+    seed: Annotated[int, typer.Option(help="which nodes are hit, how long they take")] = 0,
+) -> None:
+    """Run a simulated hall: a BMC for each node, on loopback, over TLS. Ctrl-C ends it.
+
+    Example: [bold]fleet sim -i hall.yaml --speed 600 --faults demo[/]
+    """
+    nodes = compose.read_sources(inventory, playbook, None).nodes if playbook else load(inventory).nodes
+    directory.mkdir(parents=True, exist_ok=True)
+    sim.write_boxes(nodes, directory / "boxes.json")
+    run_hall = sim.command(directory, speed=speed, faults=sim.fault_file(faults), seed=seed)
+    raise typer.Exit(subprocess.run(run_hall, check=False).returncode)  # noqa: S603 (our own interpreter and module)
+
+
+@app.command("demo")
+def demonstrate(
+    nodes: Annotated[int, typer.Option(min=1, max=1024, help="how many DGX H100")] = 1024,
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="where everything goes")] = Path(".fleet/demo"),
+    speed: Annotated[float, typer.Option(min=1.0, help="simulated seconds per second")] = 600.0,
+    faults: Annotated[str, typer.Option(help="a shipped fault file by name, or a path")] = "demo",
+    seed: Annotated[int, typer.Option(help="which nodes are hit, how long they take")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """A firmware rollout over a simulated hall, with faults on the way, from nothing to the report.
+
+    Example: [bold]fleet demo --nodes 64[/]
+    """
+    result = demo.demo(
+        directory, nodes, speed=speed, faults=faults, seed=seed, as_json=_flag(as_json), console=applying.words()
+    )
+    # The demo injects faults: nodes that end rolled back or quarantined are what it shows.
+    raise typer.Exit(Exit.OK if result is Exit.NODES_FAILED else result)
+
+
+@app.command("version")
+def show_version() -> None:
+    """Print the version."""
+    typer.echo(version("fleetwave"))
+
+
+commands_look.register(app)
+commands_control.register(app)
+
+
+def run() -> None:
+    """The `fleet` command."""
+    sys.exit(outcome(sys.argv[1:]))
+
+
+def outcome(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; every foreseen error is a sentence on stderr."""
+    try:
+        result = app(arguments, standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return int(ended.exit_code)
+    except click.ClickException as wrong:
+        wrong.show(sys.stderr)
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return _say("interrupted; `fleet resume` continues", Exit.INTERRUPTED)
+    except (InputError, SelectorError, SecretError, UnknownEvent) as wrong:
+        return _say(str(wrong), Exit.USAGE)
+    except (UsageError, Halt) as foreseen:
+        return _say(str(foreseen), foreseen.exit)
+    except FleetError as foreseen:
+        return _say(str(foreseen), Exit.FAULT)
+    except Exception:  # noqa: BLE001 (the last line of defence: say that it is our fault, keep the trace)
+        traceback.print_exc()
+        return _say("this is a fault of Fleetwave; the journal is intact, please report the lines above", Exit.FAULT)
+    return int(result or 0)
+
+
+def _say(message: str, code: Exit) -> int:
+    print(f"fleet: {message}", file=sys.stderr)  # noqa: T201 (words go to stderr)
+    return code

@@ -1,0 +1,63 @@
+"""The plan, for people: what will be done, in which waves, what can be undone, and who was refused and why."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from fleet.plan import Plan
+
+_NAMES = 4
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Print it to `console`."""
+    caps = plan.caps
+    console.print(
+        f"[bold]{plan.playbook}[/] to baseline [bold]{plan.baseline}[/]: {len(plan.order)} nodes in waves of"
+        f" {_sizes(caps.waves)}, at most {caps.max_in_flight} in flight, {caps.failure_budget} failures tolerated,"
+        f" about {plan.expected_s() / 3600:.1f} h; digest {plan.digest()[:12]}"
+    )
+    if plan.order:
+        _recipes(plan, console)
+    if plan.refused:
+        _refused(plan, console)
+
+
+def _sizes(waves: tuple[int, ...]) -> str:
+    return " + ".join(str(full - start) for start, full in zip((0, *waves), waves, strict=False))
+
+
+def _recipes(plan: Plan, console: Console) -> None:
+    table = Table(
+        "profile", "nodes", "steps", "then", "can it go back?", title="What is done to a node", title_justify="left"
+    )
+    users = Counter(node.recipe for node in plan.nodes.values() if node.recipe)
+    for name, count in users.most_common():
+        recipe = plan.recipes[name]
+        steps = [step.key for step in recipe.steps if step.name != "firmware.activate"]
+        profile = next(node.profile for node in plan.nodes.values() if node.recipe == name)
+        back = "\n".join(f"{way.component}: {way.why}" for way in recipe.ways_back)
+        then = " + ".join(recipe.activation) or "nothing: all at baseline"
+        table.add_row(profile, str(count), "\n".join(steps), then, back)
+    console.print(table)
+
+
+def _refused(plan: Plan, console: Console) -> None:
+    groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, node in plan.refused.items():
+        groups[node.reason, node.message if len(plan.refused) < _NAMES else ""].append(name)
+    examples = {node.reason: node.message for node in plan.refused.values()}
+    table = Table(
+        "reason", "nodes", "which", "for example", title="Refused: nothing will be done to these", title_justify="left"
+    )
+    for (reason, message), names in sorted(groups.items(), key=lambda group: -len(group[1])):
+        table.add_row(reason, str(len(names)), _some(names), message or examples[reason])
+    console.print(table)
+
+
+def _some(names: Iterable[str]) -> str:
+    every = sorted(names)
+    rest = f" and {len(every) - _NAMES} more" if len(every) > _NAMES else ""
+    return ", ".join(every[:_NAMES]) + rest
