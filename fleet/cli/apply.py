@@ -50,6 +50,17 @@ class Wishes:
     console: Console
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One process's work on one rollout."""
+
+    sources: Sources
+    wishes: Wishes
+    journal: Journal
+    ledger: Ledger
+    clock: Clock
+
+
 def words() -> Console:
     """Where words go: stderr. NO_COLOR and dumb terminals are rich's business."""
     return Console(stderr=True, highlight=False)
@@ -98,9 +109,8 @@ async def _start(
             playbook=sources.playbook.name, sources=sources.paths(), by=compose.who(), reverses=reverses
         )
         await ledger.record(created)
-        plan = await _survey(
-            sources, wishes, journal, ledger, baseline, steps, downgrade=reverses and f"rollback of {reverses}"
-        )
+        attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
+        plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
         show_plan(plan, wishes.console)
         if not wishes.go:
             await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.DRY_RUN.value))
@@ -117,24 +127,15 @@ async def _start(
         await ledger.record(
             *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
         )
-        return await _run(stack, sources, wishes, journal, ledger, plan, clock, ask=None)
+        return await _run(stack, attempt, plan, ask=None)
 
 
-async def _survey(
-    sources: Sources,
-    wishes: Wishes,
-    journal: Journal,
-    ledger: Ledger,
-    baseline: Baseline,
-    steps: tuple[StepSpec, ...],
-    *,
-    downgrade: str,
-) -> Plan:
-    clock = sources.clock()
+async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, ...], *, downgrade: str) -> Plan:
+    sources, clock, console = attempt.sources, attempt.clock, attempt.wishes.console
     driver = compose.make_driver(sources, clock)
-    leftovers = compose.leftover_sessions(journal)
+    leftovers = compose.leftover_sessions(attempt.journal)
     done = 0
-    with wishes.console.status(f"reading {len(sources.nodes)} nodes, changing nothing") as status:
+    with console.status(f"reading {len(sources.nodes)} nodes, changing nothing") as status:
 
         def seen(_: object) -> None:
             nonlocal done
@@ -142,24 +143,16 @@ async def _survey(
             status.update(f"reading {done} of {len(sources.nodes)} nodes, changing nothing")
 
         try:
-            surveys = await survey(sources.nodes, driver, clock, ledger, leftovers=leftovers, seen=seen)
+            surveys = await survey(sources.nodes, driver, clock, attempt.ledger, leftovers=leftovers, seen=seen)
         finally:
             await driver.close()
     return compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
 
 
-async def _run(
-    stack: AsyncExitStack,
-    sources: Sources,
-    wishes: Wishes,
-    journal: Journal,
-    ledger: Ledger,
-    plan: Plan,
-    clock: Clock,
-    *,
-    ask: Request | None,
-) -> Exit:
+async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Request | None) -> Exit:
     """The engine, from here to the end of the rollout or of the process."""
+    sources, wishes, ledger, clock = attempt.sources, attempt.wishes, attempt.ledger, attempt.clock
+    journal = attempt.journal
     driver = compose.make_driver(sources, clock)
     stack.push_async_callback(driver.close)
     profiles = load_profiles()
@@ -223,7 +216,8 @@ async def resume(journal_path: Path, rollout: RolloutId, verb: Verb | None, wish
         plan = Plan.from_json(state.plan)
         _check_frozen_images(plan)
         ask = Request(id=0, rollout=rollout, verb=verb, by=compose.who()) if verb else None
-        return await _run(stack, sources, wishes, journal, ledger, plan, clock, ask=ask)
+        attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
+        return await _run(stack, attempt, plan, ask=ask)
 
 
 def sources_of(state: RolloutState) -> Sources:

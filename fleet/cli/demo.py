@@ -1,6 +1,5 @@
 """`fleet demo`: a simulated hall, a firmware rollout over it with faults on the way, and the report. Everything is left to look at."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

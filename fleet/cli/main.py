@@ -177,9 +177,9 @@ def run() -> None:
 
 
 def outcome(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; every foreseen error is a sentence on stderr."""
+    """Run one command line and return its exit code; every error is a sentence on stderr."""
     try:
-        result = app(arguments, standalone_mode=False)
+        return int(app(arguments, standalone_mode=False) or 0)
     except click.exceptions.Exit as ended:
         return int(ended.exit_code)
     except click.ClickException as wrong:
@@ -187,16 +187,17 @@ def outcome(arguments: list[str]) -> int:
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted; `fleet resume` continues", Exit.INTERRUPTED)
-    except (InputError, SelectorError, SecretError, UnknownEvent) as wrong:
-        return _say(str(wrong), Exit.USAGE)
-    except (UsageError, Halt) as foreseen:
-        return _say(str(foreseen), foreseen.exit)
-    except FleetError as foreseen:
-        return _say(str(foreseen), Exit.FAULT)
+    except (InputError, SelectorError, SecretError, UnknownEvent, FleetError) as foreseen:
+        return _say(str(foreseen), _code(foreseen))
     except Exception:  # noqa: BLE001 (the last line of defence: say that it is our fault, keep the trace)
         traceback.print_exc()
         return _say("this is a fault of Fleetwave; the journal is intact, please report the lines above", Exit.FAULT)
-    return int(result or 0)
+
+
+def _code(foreseen: Exception) -> Exit:
+    if isinstance(foreseen, FleetError):
+        return foreseen.exit if isinstance(foreseen, UsageError | Halt) else Exit.FAULT
+    return Exit.USAGE
 
 
 def _say(message: str, code: Exit) -> int:
