@@ -135,9 +135,9 @@ class Context:
     async def once(
         self,
         effect: str,
-        act: Callable[[], Awaitable[Json]],
+        act: Callable[[Json], Awaitable[Json]],
         *,
-        detail: Json,
+        prepare: Callable[[], Awaitable[Json]],
         reconcile: Callable[[Json], Awaitable[Json | None]],
     ) -> Json:
         """See fleet.step.NodeContext.once."""
@@ -147,8 +147,9 @@ class Context:
             if known is not None and known.result is not None:
                 return known.result
             if known is None:
-                await self._recorder.record(ev.IntentRecorded(node=self._name, effect=key, detail=detail))
-                result = await self._attempt(key, act, detail, reconcile)
+                intent = await prepare()
+                await self._recorder.record(ev.IntentRecorded(node=self._name, effect=key, detail=intent))
+                result = await self._attempt(key, act, intent, reconcile)
             else:
                 why = "announced before a restart of the engine, result not known"
                 result = await self._settle(key, why, known.detail, reconcile)
@@ -161,14 +162,14 @@ class Context:
     async def _attempt(
         self,
         key: str,
-        act: Callable[[], Awaitable[Json]],
-        detail: Json,
+        act: Callable[[Json], Awaitable[Json]],
+        intent: Json,
         reconcile: Callable[[Json], Awaitable[Json | None]],
     ) -> Json | None:
         try:
-            return await act()
+            return await act(intent)
         except OutcomeUnknown as unknown:
-            return await self._settle(key, str(unknown), detail, reconcile)
+            return await self._settle(key, str(unknown), intent, reconcile)
         except (Transient, NodeFault) as refusal:
             # The driver raises these only when the effect certainly did not happen.
             await self._absent(key, str(refusal))

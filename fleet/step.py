@@ -93,15 +93,16 @@ class NodeContext(Protocol):
     async def once(
         self,
         effect: str,
-        act: Callable[[], Awaitable[Json]],
+        act: Callable[[Json], Awaitable[Json]],
         *,
-        detail: Json,
+        prepare: Callable[[], Awaitable[Json]],
         reconcile: Callable[[Json], Awaitable[Json | None]],
     ) -> Json:
         """Do `act` at most once per intent, over crashes too, and return its result.
 
-        The intent with `detail` is on disk before `act` begins. If an earlier process announced it and no result is known, or
-        if `act` raises OutcomeUnknown, `reconcile(detail)` reads the hardware and answers: the result, if it happened; None, if
+        `prepare()` runs before each intent, the second as the first: it checks that the effect may begin, and answers what the
+        intent keeps. The intent is on disk before `act(intent)` begins. If an earlier process announced it and no result is
+        known, or if `act` raises OutcomeUnknown, `reconcile(intent)` reads the hardware and answers: the result, if it happened; None, if
         it is proven not to have happened (then it is announced anew); or it raises NodeFault, if that cannot be decided.
         """
 

@@ -49,13 +49,13 @@ class FirmwareUpdate:
         submitted = await again(
             ctx, 10, 60.0, lambda: self._submit(ctx, target), lambda why: NodeFault(Reason.UPDATE_REJECTED, why)
         )
-        text = await _follow(ctx, target, submitted)
+        text = await _follow(ctx, target, submitted, staged_over=bool(self.always))
         return Deferred(text)
 
     async def _submit(self, ctx: NodeContext, target: Target) -> Json:
         part = ctx.bmc.profile.components[target.component]
-        detail: Json = {}
-        if not ctx.announced("submit"):
+
+        async def prepare() -> Json:
             readiness = await ready(ctx)
             if readiness.max_image_bytes is not None and target.size_bytes > readiness.max_image_bytes:
                 raise NodeFault(
@@ -64,7 +64,7 @@ class FirmwareUpdate:
                 )
             await ctx.require_identity()
             await ctx.safe_point()
-            detail = {
+            return {
                 "sha256": target.sha256,
                 "version": target.version,
                 "known_tasks": list(readiness.known_tasks),
@@ -72,7 +72,7 @@ class FirmwareUpdate:
                 "at": ctx.clock.now(),
             }
 
-        async def act() -> Json:
+        async def act(_intent: Json) -> Json:
             order = UpdateOrder(
                 component=target.component,
                 profile=part,
@@ -89,13 +89,16 @@ class FirmwareUpdate:
             return {"task": submission.task, "note": submission.note, "at": ctx.clock.now()}
 
         async def reconcile(intent: Json) -> Json | None:
-            return await _find_submission(ctx, target, intent)
+            return await _find_submission(ctx, target, intent, staged_over=bool(self.always))
 
-        return await ctx.once("submit", act, detail=detail, reconcile=reconcile)
+        return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
 
 
-async def _find_submission(ctx: NodeContext, target: Target, intent: Json) -> Json | None:
-    """Did the announced image arrive? Tasks and versions, read three times, decide; otherwise a person does."""
+async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, staged_over: bool) -> Json | None:
+    """Did the announced image arrive? Tasks and versions, read three times, decide; otherwise a person does.
+
+    `staged_over`: the wanted version ran before already, under another image that waits; then versions prove nothing.
+    """
     timings = ctx.bmc.profile.timings
     at = float(intent["at"])
     for _ in range(timings.settle_reads):
@@ -103,7 +106,7 @@ async def _find_submission(ctx: NodeContext, target: Target, intent: Json) -> Js
         new = [task for task in readiness.known_tasks if task not in intent["known_tasks"]]
         if new:
             return {"task": new[-1], "note": "found by reading the tasks", "at": at}
-        if target.diff((await ctx.observe()).items).met:
+        if not staged_over and target.diff((await ctx.observe()).items).met:
             return {"task": None, "note": "the wanted version is there already", "at": at}
         await ctx.clock.sleep(timings.settle_interval_s)
     if await ctx.restarted_since(BootMarker(**intent["marker"])) is Restarted.NO:
@@ -129,7 +132,7 @@ async def _patiently(ctx: NodeContext) -> UpdateReadiness:
             await ctx.clock.sleep(30.0)
 
 
-async def _follow(ctx: NodeContext, target: Target, submitted: Json) -> str:
+async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_over: bool) -> str:
     """Until the image is staged, or in force. UPDATE_FAILED and STEP_TIMEOUT are the ways to fail."""
     part = ctx.bmc.profile.components[target.component]
     begun, uri = float(submitted["at"]), submitted["task"]
@@ -141,7 +144,7 @@ async def _follow(ctx: NodeContext, target: Target, submitted: Json) -> str:
             if reading.phase in {TaskPhase.STAGED, TaskPhase.DONE}:
                 return f"{target.version} handed over in {waited:.0f} s; {reading.activation or 'waits for activation'}"
             if reading.phase is TaskPhase.FAILED:
-                return await _judge_failure(ctx, target, reading)
+                return await _judge_failure(ctx, target, reading, staged_over=staged_over)
         elif uri is None or waited >= part.flash_s * _PATIENCE:
             return await _without_task(ctx, target, waited)
         if waited >= part.deadline_s:
@@ -164,9 +167,9 @@ async def _read(ctx: NodeContext, uri: str | None) -> TaskReading | None:
         return None
 
 
-async def _judge_failure(ctx: NodeContext, target: Target, reading: TaskReading) -> str:
+async def _judge_failure(ctx: NodeContext, target: Target, reading: TaskReading, *, staged_over: bool) -> str:
     """A task that says it failed: versions decide (F04, F11)."""
-    if target.diff((await ctx.observe()).items).met:
+    if not staged_over and target.diff((await ctx.observe()).items).met:
         return f"the task ended {reading.state}, the inventory shows {target.version}"
     said = reading.messages[-1] if reading.messages else f"{reading.state}/{reading.status}"
     raise NodeFault(Reason.UPDATE_FAILED, f"{target.component}: {said}")

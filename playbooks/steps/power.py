@@ -44,12 +44,15 @@ async def cycle_ac(ctx: NodeContext) -> None:
 async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[None]]) -> None:
     """A reset that takes the BMC along: proven by a BMC that went away and came back."""
 
-    async def act() -> Json:
+    async def prepare() -> Json:
+        return {"marker": await marker_json(ctx)}
+
+    async def act(intent: Json) -> Json:
         try:
             await reset()
         except OutcomeUnknown:
             ctx.progress(None, f"no answer to the {effect}, which is usual")
-        back = await returned(ctx, BootMarker(**detail["marker"]))
+        back = await returned(ctx, BootMarker(**intent["marker"]))
         if back is None:
             raise Transient(f"the {effect} was accepted and the BMC did not restart")
         return back
@@ -58,9 +61,8 @@ async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[
         return await returned(ctx, BootMarker(**intent["marker"]))
 
     async def once() -> Json:
-        return await ctx.once(effect, act, detail=detail, reconcile=reconcile)
+        return await ctx.once(effect, act, prepare=prepare, reconcile=reconcile)
 
-    detail: Json = {"marker": await marker_json(ctx)}
     await again(ctx, _TRIES, 60.0, once, _ignored)
 
 
@@ -68,7 +70,10 @@ async def warm_reset(ctx: NodeContext) -> None:
     """Restart the host without dropping DC power; firmware that the next POST applies is applied by it."""
     await _post_over(ctx)
 
-    async def act() -> Json:
+    async def prepare() -> Json:
+        return {"marker": await marker_json(ctx)}
+
+    async def act(_intent: Json) -> Json:
         await ctx.bmc.power(PowerAction.WARM_RESET)
         return {"at": ctx.clock.now()}
 
@@ -81,9 +86,8 @@ async def warm_reset(ctx: NodeContext) -> None:
         return None
 
     async def once() -> Json:
-        return await ctx.once("host-on", act, detail=detail, reconcile=reconcile)
+        return await ctx.once("host-on", act, prepare=prepare, reconcile=reconcile)
 
-    detail: Json = {"marker": await marker_json(ctx)}
     await again(ctx, _TRIES, 60.0, once, _ignored)
 
 
@@ -93,7 +97,7 @@ async def host_off(ctx: NodeContext) -> str:
     if not ctx.announced("host-off"):
         await _post_over(ctx)
 
-    async def act() -> Json:
+    async def act(_intent: Json) -> Json:
         was = await ctx.bmc.power_state()
         if was is not PowerState.OFF:
             await ctx.bmc.power(PowerAction.SHUT_DOWN)
@@ -109,7 +113,7 @@ async def host_off(ctx: NodeContext) -> str:
         return {"was": PowerState.ON.value} if off else None
 
     async def once() -> Json:
-        return await ctx.once("host-off", act, detail={}, reconcile=reconcile)
+        return await ctx.once("host-off", act, prepare=_nothing, reconcile=reconcile)
 
     result = await again(ctx, _TRIES, 30.0, once, _ignored)
     return str(result["was"])
@@ -118,7 +122,7 @@ async def host_off(ctx: NodeContext) -> str:
 async def host_on(ctx: NodeContext) -> None:
     """Turn the host on."""
 
-    async def act() -> Json:
+    async def act(_intent: Json) -> Json:
         await ctx.bmc.power(PowerAction.ON)
         if not await power_reaches(ctx, PowerState.ON, _ON_S):
             raise Transient("the host stays off after On was accepted")
@@ -130,9 +134,14 @@ async def host_on(ctx: NodeContext) -> None:
         return {"at": ctx.clock.now()} if on else None
 
     async def once() -> Json:
-        return await ctx.once("host-on", act, detail={}, reconcile=reconcile)
+        return await ctx.once("host-on", act, prepare=_nothing, reconcile=reconcile)
 
     await again(ctx, _TRIES, 60.0, once, _ignored)
+
+
+async def _nothing() -> Json:
+    """An intent that needs no evidence: the power state itself tells."""
+    return {}
 
 
 async def _post_over(ctx: NodeContext) -> None:

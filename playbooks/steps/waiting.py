@@ -57,7 +57,7 @@ async def returned(ctx: NodeContext, marker: BootMarker) -> Json | None:
             if not connected:
                 await ctx.bmc.reconnect()
             connected = True
-            restarted = await ctx.bmc.restarted_since(marker)
+            restarted = await ctx.restarted_since(marker)
             if restarted is Restarted.YES:
                 await ctx.bmc.observe()
                 return {"returned_s": round(waited)}
