@@ -131,8 +131,8 @@ class NodeRun:
                 return await self._forward()
         except Aborted:
             return self._aborted()
-        except NodeFault as fault:
-            failed = await self._failed(fault)
+        except (NodeFault, Transient, OutcomeUnknown) as error:
+            failed = await self._failed(_as_fault(error))
             if failed is not None:
                 return failed
         return await self._backward()
@@ -140,15 +140,11 @@ class NodeRun:
     async def _forward(self) -> ev.NodeEvent:
         if not self._ctx.state.before:
             await self._observed("before", await self._ctx.observe())
-        try:
-            await self._walk(numbered(self._recipe.steps))
-        except OutcomeUnknown as unknown:
-            raise NodeFault(Reason.OUTCOME_UNKNOWN, str(unknown)) from unknown
-        except Transient as transient:
-            raise NodeFault(Reason.UNREACHABLE, str(transient)) from transient
+        await self._walk(numbered(self._recipe.steps))
+        # A run that only had to finish what a crash left has seen nothing yet: nobody is confirmed unread.
+        seen = self._ctx.last_seen or await self._ctx.observe()
         outcomes = set(self._ctx.state.steps.values())
-        if self._ctx.last_seen is not None:
-            await self._observed("after", self._ctx.last_seen)
+        await self._observed("after", seen)
         return ev.NodeConfirmed(
             node=self._name, detail="was at baseline" if outcomes <= {"met"} else "updated and verified"
         )
@@ -208,13 +204,13 @@ class NodeRun:
         steps = numbered([*specs, StepSpec(ACTIVATE, {"block": "back"})], prefix="back ")
         try:
             await self._walk(steps)
+            seen = self._ctx.last_seen or await self._ctx.observe()
         except Aborted:
             return self._aborted()
         except (NodeFault, Transient, OutcomeUnknown) as fault:
             message = f"{state.reason}: {state.message}; on the way back: {fault}"
             return self._quarantine(Reason.ROLLBACK_FAILED, message)
-        if self._ctx.last_seen is not None:
-            await self._observed("after", self._ctx.last_seen)
+        await self._observed("after", seen)
         return ev.NodeRolledBack(node=self._name, reason=state.reason, message=state.message)
 
     def _touched(self) -> dict[str, bool]:
@@ -271,6 +267,17 @@ class NodeRun:
             await self._bmc.close()
         except (Transient, NodeFault, OutcomeUnknown, JournalUnwritable):
             return
+
+
+def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
+    """What a node fails of when nothing below it could do more."""
+    match error:
+        case NodeFault():
+            return error
+        case OutcomeUnknown():
+            return NodeFault(Reason.OUTCOME_UNKNOWN, str(error))
+        case _:
+            return NodeFault(Reason.UNREACHABLE, str(error))
 
 
 async def connect(bmc: Bmc, ledger: NodeLedger, clock: Clock, *, give_up_s: float) -> None:
