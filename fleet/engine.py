@@ -159,6 +159,9 @@ class Engine:
             return None if self._running else self._halted()
         if status in {RolloutStatus.PAUSED, RolloutStatus.HALTED} or status in ENDED:
             return None
+        if self._gate.mode is Mode.OPEN:
+            # Resumed while others still ran to their safe points: those that had parked go on too.
+            await self._take_up()
         return await self._carry_out(
             admission.decide(self._state, self._plan.order, self._domains, self._plan.caps, self._clock.now())
         )
@@ -261,7 +264,6 @@ class Engine:
                 accepted = self._state.failures if status is RolloutStatus.HALTED else self._state.accepted_failures
                 await self._ledger.record(ev.RolloutContinued(by=request.by, accepted_failures=accepted))
                 self._gate.move(Mode.OPEN)
-                await self._take_up()
             case Verb.APPROVE if status is RolloutStatus.WAITING_APPROVAL:
                 await self._ledger.record(ev.WaveApproved(wave=self._state.wave + 1, by=request.by))
             case Verb.ABORT:
