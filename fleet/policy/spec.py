@@ -88,7 +88,11 @@ def count(amount: Amount, total: int) -> int:
 def resolve(spec: RolloutSpec, nodes: int, by_rack: dict[str, int], by_feed: dict[str, int]) -> Caps:
     """The caps for `nodes` nodes, of which each rack and feed holds some."""
     waves: list[int] = []
-    for amount in (*spec.waves, nodes):
+    approve: set[int] = set()
+    for number, amount in enumerate((*spec.waves, nodes), 1):
+        if number in spec.approve:
+            # In a small selection waves fall together: what a person must let through is the next nodes, whichever wave it is.
+            approve.add(len(waves))
         size = count(amount, nodes)
         if size > (waves[-1] if waves else 0):
             waves.append(size)
@@ -99,7 +103,7 @@ def resolve(spec: RolloutSpec, nodes: int, by_rack: dict[str, int], by_feed: dic
         feed={} if spec.feed is None else {feed: max(1, count(spec.feed, total)) for feed, total in by_feed.items()},
         failure_budget=count(spec.failure_budget, nodes) if spec.failure_budget else 0,
         bake_s=spec.bake_s,
-        approve=tuple(wave - 1 for wave in spec.approve),
+        approve=tuple(sorted(approve)),
         on_failure=spec.on_failure,
         window=spec.window,
     )
