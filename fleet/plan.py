@@ -107,9 +107,9 @@ class Plan:
         for full in self.caps.waves:
             members = [self.recipes[self.nodes[node].recipe].expected_s for node in self.order[done:full]]
             rounds = -(-len(members) // self.caps.max_in_flight)
-            total += (sum(members) / len(members) * rounds if members else 0.0) + self.caps.bake_s
+            total += sum(members) / len(members) * rounds if members else 0.0
             done = full
-        return total - self.caps.bake_s
+        return total + self.caps.bake_s * max(0, len(self.caps.waves) - 1)
 
     def to_json(self) -> Json:
         """JSON's own types only."""
