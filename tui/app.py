@@ -1,25 +1,64 @@
-"""The cockpit's placeholder: it says what to use until the cockpit itself is built."""
+"""The cockpit: wires a feed to its screens. It decides nothing; control goes through `tui.control` and `tui.desk`."""
 
-from typing import ClassVar
+import sqlite3
 
-from textual.app import App, ComposeResult
-from textual.widgets import Footer, Static
+from textual.app import App
 
-TEXT = (
-    "The cockpit is not built yet.\n\n"
-    "Watch a rollout with   fleet status, fleet events --follow\n"
-    "Ask for reasons with   fleet why ROLLOUT [NODE]\n"
-    "Stop it with           fleet pause, fleet abort\n"
-)
+from fleet.clock import Clock
+from fleet.errors import FleetError
+from fleet.events import UnknownEvent
+from fleet.state import IllegalTransition
+from tui.desk import Desk
+from tui.feed import Feed
+from tui.overview_screen import OverviewScreen
+from tui.palette import THEME
+from tui.snapshot import Snapshot
+from tui.watching import Watching
 
 
-class Cockpit(App[None]):
-    """One screen, one key."""
+class Cockpit(App[Exception | None]):
+    """Watches one rollout. Ends with None, or with the error because of which the journal could not be followed."""
 
     TITLE = "Fleetwave"
-    BINDINGS: ClassVar = [("q", "quit", "Quit")]
+    CSS_PATH = "cockpit.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 (Textual declares it so; mypy forbids a ClassVar here)
 
-    def compose(self) -> ComposeResult:
-        """A text and the keys."""
-        yield Static(TEXT)
-        yield Footer()
+    def __init__(self, feed: Feed, desk: Desk, wall: Clock, *, beat_s: float) -> None:
+        """`wall` counts the operator's seconds; a snapshot is painted each `beat_s` of them at most."""
+        super().__init__()
+        self._feed = feed
+        self._desk = desk
+        self._wall = wall
+        self._beat_s = beat_s
+
+    def on_mount(self) -> None:
+        """Begin to watch."""
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self.push_screen(OverviewScreen(self._feed, self._desk))
+        self.run_worker(self._watch, name="watch")
+
+    async def on_unmount(self) -> None:
+        """Let the journal go."""
+        await self._feed.close()
+
+    async def _watch(self) -> None:
+        before = self._wall.now()
+        while True:
+            now = self._wall.now()
+            try:
+                seen = await self._feed.poll(now - before)
+            except (FleetError, UnknownEvent, IllegalTransition, sqlite3.Error) as error:
+                self.exit(error)
+                return
+            before = now
+            if seen is not None:
+                self.show(seen)
+            await self._wall.sleep_wall(self._beat_s)
+
+    def show(self, seen: Snapshot) -> None:
+        """To every screen of the stack that draws: the hall under a dialog goes on too."""
+        for screen in self.screen_stack:
+            if isinstance(screen, Watching):
+                screen.show(seen)
