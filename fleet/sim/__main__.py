@@ -6,10 +6,10 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from fleet.sim.faults import FaultBook, FaultError, load_faults
-from fleet.sim.hall import BoxSpec, Hall, HallError, HallSpec
+from fleet.sim.hall import Hall, HallSpec
+from fleet.sim.layout import HallError, read_layout
 
 try:
     import uvloop
@@ -22,7 +22,9 @@ _FAILED = 1
 def main(arguments: list[str] | None = None) -> int:
     """Run a hall until SIGTERM, SIGINT or POST /quit; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m fleet.sim", description="The simulated hall of Fleetwave.")
-    parser.add_argument("--boxes", type=Path, required=True, help="JSON list of boxes (fields of BoxSpec)")
+    parser.add_argument(
+        "--boxes", type=Path, required=True, help="JSON: boxes, or a mapping of boxes, switches, pdus, links"
+    )
     parser.add_argument("--directory", type=Path, required=True, help="where hall.json and the others are written")
     parser.add_argument("--speed", type=float, default=600.0, help="simulated seconds per real second")
     parser.add_argument("--seed", type=int, default=0)
@@ -30,8 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--user", default="admin")
     options = parser.parse_args(arguments)
     try:
+        layout = read_layout(json.loads(options.boxes.read_text()), str(options.boxes))
         spec = HallSpec(
-            boxes=read_boxes(json.loads(options.boxes.read_text()), str(options.boxes)),
+            boxes=layout.boxes,
+            switches=layout.switches,
+            pdus=layout.pdus,
+            links=layout.links,
             directory=options.directory,
             speed=options.speed,
             seed=options.seed,
@@ -44,23 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fleet.sim: {wrong}", file=sys.stderr)  # noqa: T201  a command speaks
         return _FAILED
     return 0
-
-
-def read_boxes(document: Any, where: str) -> tuple[BoxSpec, ...]:
-    """BoxSpecs from plain data.
-
-    Raises:
-        HallError: with the box that is wrong.
-    """
-    if not isinstance(document, list):
-        raise HallError(f"{where}: a list of boxes is needed")
-    boxes = []
-    for number, raw in enumerate(document, 1):
-        try:
-            boxes.append(BoxSpec(**raw | {"feeds": tuple(raw.get("feeds", ()))}))
-        except (TypeError, AttributeError) as cause:
-            raise HallError(f"{where}: box {number}: {cause}") from cause
-    return tuple(boxes)
 
 
 async def _serve(spec: HallSpec) -> None:

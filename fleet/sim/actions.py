@@ -38,6 +38,8 @@ class Actions:
         update = self._bmc.box.update
         if path in {update.multipart, update.push} - {""}:
             return self._update(self._pushed(path, request), request, now, items)
+        if media := self._bmc.media.post(path, request.body, now):
+            return media
         match self._bmc.box.actions.get(path):
             case "simple-update":
                 return self._update(from_simple(request.body), request, now, items)
@@ -156,6 +158,8 @@ class Actions:
             if isinstance(options, dict) and isinstance(options.get("ForceUpdate"), bool):
                 self._bmc.updates.sticky_force = options["ForceUpdate"]
                 return Answer(status=204)
+        if "Boot" in document and path in self._bmc.media.model.override_at:
+            return self._bmc.media.patch_boot(document["Boot"])
         if path not in self._bmc.box.resources:
             return error(404, self._base("ResourceMissingAtURI"), f"There is nothing at {path}.", (path,))
         names: list[Any] = list(document)

@@ -1,7 +1,7 @@
 """One BMC: a synchronous function of request, state and clock. It owns no timer and no socket."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,11 +10,15 @@ from typing import Any
 
 from fleet.sim.agenda import Agenda, Due
 from fleet.sim.boxmodel import BoxModel, Cause
+from fleet.sim.disk import Disk
 from fleet.sim.faults import Effect, FaultBook
 from fleet.sim.firmware import Firmware
 from fleet.sim.host import Host, Power
+from fleet.sim.installer import Installer
 from fleet.sim.ledger import Ledger
+from fleet.sim.media import Media
 from fleet.sim.message import Answer, Link, Request, Wire
+from fleet.sim.nodeos import NodeOs
 from fleet.sim.service import Service
 from fleet.sim.sessions import Sessions
 from fleet.sim.tasks import Tasks
@@ -38,6 +42,9 @@ class Phase(StrEnum):
     READY = "ready"
 
 
+_DRAIN_S = 30.0
+"""How long all feeds must be off until standby power is gone (field guide 2.2)."""
+
 _LINK = {Phase.REFUSED: Link.REFUSED, Phase.TLS_DEAD: Link.TLS_DEAD}
 
 
@@ -60,6 +67,11 @@ class BoxSpec:
     feeds: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """Inventory id or family -> version installed at the start."""
+    os: str = "22.04"
+    """VERSION_ID of the OS on the disk at the start; empty: bare metal."""
+    host_address: str = ""
+    """Where the OS answers by SSH; empty: made from `address` (docs/hall.md)."""
+    host_port: int = 0
 
 
 class Bmc:
@@ -89,12 +101,20 @@ class Bmc:
         self.tasks = Tasks(
             box.dialect, durable=box.update.durable_tasks, stamp=self.stamp, salt=chance.randrange(10**9)
         )
+        self.disk = Disk(f"{seed}/{spec.name}", spec.os)
+        self.media = Media(box.media, self.agenda, registry=box.registry)
+        self.installer = Installer(self)
+        self.os = NodeOs(self)
+        self.neighbour_identity = ("SIM0000000000000", "00000000-0000-0000-0000-000000000000")
+        """(serial, uuid) that a confused installer reports."""
+        self.reaches_home: Callable[[], bool] = lambda: True
+        """Whether an installer's phone-home would arrive: the leaf port is in the right VLAN."""
         self.host = Host(
             box.host,
             self.agenda,
             self.ledger,
             post_s=chance.uniform(*box.host.post_s),
-            on_loss=lambda _: self.updates.main_power_lost(),
+            on_loss=lambda _: self._main_power_lost(),
             on_boot=self._host_boots,
         )
         self.updates = Updates(
@@ -112,6 +132,9 @@ class Bmc:
         self._boot_factor = chance.uniform(0.85, 1.15)
         self._boot_dues: list[Due] = []
         self._gone = False
+        self._dark_since: float | None = None
+        self._was_on = False
+        self._restore: Due | None = None
         self._service = Service(self)
 
     def answer(self, request: Request, now: float) -> Answer:
@@ -150,16 +173,23 @@ class Bmc:
 
     def restart(self, now: float, kind: str, *, dark_s: float = 0.0) -> None:
         """The BMC restarts: sessions and tasks go, staged images for it come up. `dark_s`: no power for so long."""
+        self._go_down(now, kind)
+        self._come_up(now, dark_s)
+
+    def _go_down(self, now: float, kind: str) -> None:
         self.ledger.reset(now, "bmc", kind)
         for due in self._boot_dues:
             due.cancel()
         self.updates.bmc_lost(now)
         self.sessions.lose()
         self.tasks.restart()
+        self.media.eject_all()
+        self._boot_dues = [self.agenda.add(now + 1.0, partial(self._enter, Phase.REFUSED), wakes=True)]
+
+    def _come_up(self, now: float, dark_s: float) -> None:
         self.firmware.activate(frozenset({Cause.BMC}))
         self.last_restart = now + dark_s
         versions = [self.firmware.shown(part) for part in self.box.parts if part.role == "bmc"]
-        self._boot_dues = [self.agenda.add(now + 1.0, partial(self._enter, Phase.REFUSED), wakes=True)]
         if self.faults.take(Effect.BMC_DEAD, versions=versions):
             self._gone = True
             self.ledger.brick("BMC does not return from its restart")
@@ -172,12 +202,57 @@ class Bmc:
         """All feeds are switched off for `off_s` and on again; whatever is being written is damaged."""
         self.agenda.advance(now)
         self.ledger.reset(now, "ac", "cycle")
-        self.updates.main_power_lost()
+        self.ledger.ac_cuts += 1
+        self.ledger.ac_drained += 1
+        self._main_power_lost()
         was_on = self.host.lose(now)
         self.restart(now, "ac", dark_s=off_s)
         self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
-        if was_on:  # PowerRestorePolicy LastState
-            self.agenda.add(now + off_s + sum(self.box.bmc.boot_s.values()), lambda at: self.host.reset("On", at))
+        if was_on:
+            self._restore_host(now + off_s)
+
+    def feeds_lost(self, now: float) -> None:
+        """The last of its feeds went off: host and BMC are dark at once."""
+        self.agenda.advance(now)
+        if self._dark_since is not None:
+            return
+        self._dark_since = now
+        self.ledger.reset(now, "ac", "off")
+        self.ledger.ac_cuts += 1
+        self._main_power_lost()
+        self._was_on = self.host.lose(now) or self._restore is not None
+        if self._restore is not None:  # it had not come back from the cut before: LastState is still On
+            self._restore.cancel()
+            self._restore = None
+        self._go_down(now, "ac")
+
+    def feeds_back(self, now: float) -> None:
+        """A feed is on again; only if all were off long enough was it an AC cycle."""
+        self.agenda.advance(now)
+        if self._dark_since is None:
+            return
+        drained = now - self._dark_since >= _DRAIN_S
+        self._dark_since = None
+        self.ledger.ac_drained += drained
+        self.ledger.reset(now, "ac", "on" if drained else "on too early")
+        causes = frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM}
+        self._come_up(now, 0.0)
+        self.firmware.activate(causes if drained else causes - {Cause.AC})
+        if self._was_on:
+            self._restore_host(now)
+
+    def _restore_host(self, now: float) -> None:
+        """PowerRestorePolicy LastState: the host comes on again when the BMC has started."""
+        at = now + sum(self.box.bmc.boot_s.values())
+        self._restore = self.agenda.add(at, self._restored, wakes=True)
+
+    def _restored(self, at: float) -> None:
+        self._restore = None
+        self.host.reset("On", at)
+
+    def _main_power_lost(self) -> None:
+        self.updates.main_power_lost()
+        self.installer.stop()
 
     def reset_host(self, kind: str, now: float) -> bool:
         """Do a ComputerSystem.Reset; False: accepted, but nothing will happen (a fault)."""
@@ -229,6 +304,10 @@ class Bmc:
             "phase": self.phase,
             "force_update": self.updates.sticky_force,
             "faults": [rule.name for rule in self.faults.rules],
+            "os": self.os.truth(),
+            "boot_override": list(self.media.override),
+            "media": self.media.mounted or None,
+            **ledger.journey(),
         }
 
     def _boot(self, start: float, factor: float) -> None:
@@ -248,3 +327,4 @@ class Bmc:
             return
         self.firmware.activate(causes)
         self.host.post_until += self.updates.host_boots(now)
+        self.installer.host_starts()

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from fleet.sim.media import MediaModel
+
 BOXES = Path(__file__).parent / "boxes"
 ROOT = "/redfish/v1"
 INVENTORY = f"{ROOT}/UpdateService/FirmwareInventory"
@@ -168,6 +170,24 @@ class UpdateModel:
     durable_tasks: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuModel:
+    """The GPUs as tools on the host name and see them."""
+
+    part: str
+    """Pattern of the inventory ids: their active version is the VBIOS version."""
+    first: int
+    count: int
+    product: str
+    device_id: str
+    """PCI device id as DCGM prints it."""
+    dcgm: int = 4
+    """Major version of DCGM in the installed OS."""
+    h2d: float = 55.0
+    """GB/s of host to device copies; the others in proportion. Engineering values but for H100 (rollout-science 2.1)."""
+    d2d: float = 390.0
+
+
 Fill = Callable[[str, str, str], Any]
 """(name, argument, transform) -> the value of a marker."""
 
@@ -213,6 +233,8 @@ class BoxModel:
     resources: Mapping[str, Resource]
     hmc_prefixes: tuple[str, ...]
     """Resources that the baseboard's BMC serves: 404 until it is ready."""
+    media: MediaModel
+    gpus: GpuModel | None
 
     def part(self, item: str) -> Part:
         """The part with inventory id (or FQDD) `item`."""
@@ -277,7 +299,15 @@ def _box(document: dict[str, Any]) -> BoxModel:
         action_values={ROOT + path: tuple(raw["values"]) for path, raw in actions.items() if "values" in raw},
         resources=_compile(document["resources"], document["model"]),
         hmc_prefixes=tuple(ROOT + path for path in document.get("hmc_prefixes", ())),
+        media=_media(document["media"]),
+        gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
     )
+
+
+def _media(raw: dict[str, Any]) -> MediaModel:
+    listed = {key: tuple(raw[key]) for key in ("types", "demands", "targets") if key in raw}
+    slots = {ROOT + path: drive for path, drive in raw["slots"].items()}
+    return MediaModel(**raw | listed | {"slots": slots, "override_at": tuple(ROOT + at for at in raw["override_at"])})
 
 
 def _parts(entry: dict[str, Any]) -> list[Part]:

@@ -3,12 +3,14 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from fleet.sim.bmc import Bmc
 from fleet.sim.certificates import Identity
 from fleet.sim.clock import ScaledClock
+from fleet.sim.errand import Errand, ReadMedia
 from fleet.sim.message import Answer, Fetch, Link, Request, Wire
 
 _PREFLIGHT_BYTES = 4096
@@ -19,6 +21,18 @@ _BIND_TRIES = 50
 
 Puller = Callable[[Fetch], Awaitable[tuple[bytes | None, str]]]
 """Fetches an image: (data, "") or (None, reason)."""
+
+
+class Courier(Protocol):
+    """Does errands of a box in the world outside."""
+
+    async def read(self, url: str) -> bytes | None:
+        """The media at `url`, read by ranges; None if it cannot be read."""
+        ...
+
+    async def post(self, url: str, body: dict[str, Any]) -> bool:
+        """Whether a POST of this JSON was accepted."""
+        ...
 
 
 class _Deaf(asyncio.Protocol):
@@ -32,7 +46,15 @@ class Face:
     """Serves one BMC at one address until it is closed."""
 
     def __init__(
-        self, bmc: Bmc, clock: ScaledClock, identity: Identity, address: str, port: int, *, puller: Puller
+        self,
+        bmc: Bmc,
+        clock: ScaledClock,
+        identity: Identity,
+        address: str,
+        port: int,
+        *,
+        puller: Puller,
+        courier: Courier,
     ) -> None:
         self.bmc = bmc
         self.address = address
@@ -40,6 +62,7 @@ class Face:
         self._clock = clock
         self._identity = identity
         self._puller = puller
+        self._courier = courier
         self._web = web.Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)
         self._line: asyncio.Server | None = None
         self._link = Link.REFUSED
@@ -64,6 +87,11 @@ class Face:
     def touch(self) -> None:
         """Something may have changed from outside (an AC cycle): follow the link."""
         self._spawn(self._follow())
+
+    def look(self) -> None:
+        """Let time pass up to now."""
+        self.bmc.agenda.advance(self._clock.now())
+        self._arm()
 
     async def _respond(self, incoming: web.BaseRequest) -> web.StreamResponse:
         ledger = self.bmc.ledger
@@ -133,7 +161,22 @@ class Face:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
+    async def _run(self, errand: Errand) -> None:
+        if isinstance(errand, ReadMedia):
+            data = await self._courier.read(errand.url)
+            now = self._clock.now()
+            self.bmc.agenda.advance(now)
+            self.bmc.installer.read(errand.boot, data, now)
+        else:
+            accepted = await self._courier.post(errand.url, errand.body)
+            now = self._clock.now()
+            self.bmc.agenda.advance(now)
+            self.bmc.installer.phoned(errand.boot, accepted=accepted, now=now)
+        self._arm()
+
     def _arm(self) -> None:
+        for errand in self.bmc.installer.take_errands():
+            self._spawn(self._run(errand))
         due = self.bmc.next_wake()
         if due is None:
             return

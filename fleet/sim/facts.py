@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.sim.boxmodel import Fill
 from fleet.sim.host import Power
+from fleet.sim.installer import Running
 
 if TYPE_CHECKING:
     from fleet.sim.bmc import Bmc
@@ -40,7 +41,9 @@ def _uuid(bmc: "Bmc", _: float, __: str, suffix: str) -> str:
 def _boot_progress(bmc: "Bmc", now: float, _: str, __: str) -> str:
     if bmc.host.power is not Power.ON:
         return "None"
-    return "MemoryInitializationStarted" if bmc.host.posting(now) else "OSRunning"
+    if bmc.host.posting(now):
+        return "MemoryInitializationStarted"
+    return "OSBootStarted" if bmc.installer.running is Running.NOTHING else "OSRunning"
 
 
 def _flash_percentage(bmc: "Bmc", now: float, _: str, __: str) -> str | None:
@@ -60,6 +63,8 @@ FACTS: dict[str, Fact] = {
     "force_update": lambda bmc, *_: bmc.updates.sticky_force,
     "session_timeout": lambda bmc, *_: bmc.box.bmc.shown_session_timeout,
     "flash_percentage": _flash_percentage,
+    "boot_enabled": lambda bmc, *_: bmc.media.override[0],
+    "boot_target": lambda bmc, *_: bmc.media.override[1],
     "update_status": lambda bmc, *_: None if bmc.updates.running is None else "Updating",
 }
 """Every marker that box data may use."""

@@ -36,6 +36,22 @@ class Effect(StrEnum):
     SESSIONS_EXHAUSTED = "sessions-exhausted"
     POWER_IGNORED = "power-ignored"
     AUTH_LOCKOUT = "auth-lockout"
+    GPU_MISSING = "gpu-missing"
+    GPU_SLOW = "gpu-slow"
+    XID = "xid"
+    TOOL_HANGS = "tool-hangs"
+    JSON_TRUNCATED = "json-truncated"
+    DCGM_FAILS = "dcgm-fails"
+    SSH_REFUSED = "ssh-refused"
+    PROMPT_SLOW = "prompt-slow"
+    COMMIT_REFUSED = "commit-refused"
+    LINK_DROPS_IN_COMMIT = "link-drops-in-commit"
+    WRONG_CABLE = "wrong-cable"
+    OUTLET_STUCK = "outlet-stuck"
+    IMAGE_UNREADABLE = "image-unreadable"
+    WRONG_IDENTITY = "wrong-identity"
+    NO_PHONE_HOME = "no-phone-home"
+    MEDIA_DROPPED = "media-dropped"
 
 
 ALWAYS = -1

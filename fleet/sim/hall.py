@@ -1,14 +1,11 @@
 """The hall: many boxes in one process, each behind its own TLS face, and their ground truth."""
 
 import asyncio
-import hashlib
 import json
 import os
-import re
 import resource
 import secrets
-import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,21 +17,19 @@ from fleet.sim.bmc import Bmc, BoxSpec
 from fleet.sim.boxmodel import load_box
 from fleet.sim.certificates import Authority
 from fleet.sim.clock import ScaledClock
+from fleet.sim.courier import HttpCourier
 from fleet.sim.face import Face
 from fleet.sim.faults import FaultBook
+from fleet.sim.layout import HallError, Layout, LinkSpec, PduSpec, SwitchSpec
 from fleet.sim.message import Fetch
 from fleet.sim.pull import PullError, pull
+from fleet.sim.surroundings import Surroundings, write_secret
 from fleet.sim.truth import TruthServer
 
 __all__ = ["BoxSpec", "Hall", "HallError", "HallSpec"]
 
 _UNIX_PATH_BYTES = 107
 """sun_path of Linux is 108 bytes with its NUL (unix(7))."""
-_SPACE = uuid.UUID("6f2b7f0e-6a3b-4b0e-9d39-3a6f3f6d0c11")
-
-
-class HallError(Exception):
-    """The hall cannot be started; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +38,10 @@ class HallSpec:
 
     boxes: tuple[BoxSpec, ...]
     directory: Path
-    """Where ca.pem, password, hall.json and truth.sock are written."""
+    """Where ca.pem, password, hall.json, truth.sock and the keys are written."""
+    switches: tuple[SwitchSpec, ...] = ()
+    pdus: tuple[PduSpec, ...] = ()
+    links: tuple[LinkSpec, ...] = ()
     speed: float = 600.0
     """Simulated seconds per real second."""
     seed: int = 0
@@ -64,6 +62,7 @@ class Hall:
         self._stop = asyncio.Event()
         self._client: aiohttp.ClientSession | None = None
         self._truth = TruthServer(self)
+        self.around: Surroundings | None = None
 
     async def __aenter__(self) -> Self:
         """Start every BMC, then write hall.json.
@@ -83,6 +82,9 @@ class Hall:
         self._client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         try:
             await self._start(socket_path)
+        except OSError as cause:
+            await self.close()
+            raise HallError(f"{cause}; stop the other hall or give the boxes other addresses or ports") from cause
         except BaseException:
             await self.close()
             raise
@@ -108,33 +110,35 @@ class Hall:
 
     def ac_cycle(self, name: str, off_s: float = 30.0) -> None:
         """Switch all feeds of a node off and on again: what a PDU would do."""
-        self.faces[name].bmc.ac_cycle(self.clock.now(), off_s=off_s)
+        self.faces[name].bmc.ac_cycle(self.clock.now(), off_s=off_s)  # the PDUs' own outlets stay as they are
         self.faces[name].touch()
 
     async def close(self) -> None:
         """Stop everything; hall.json and the truth socket are removed."""
         (self.spec.directory / "hall.json").unlink(missing_ok=True)
         await self._truth.close()
+        if self.around is not None:
+            await self.around.close()
         await asyncio.gather(*(face.close() for face in self.faces.values()))
         if self._client is not None:
             await self._client.close()
 
     async def _start(self, socket_path: Path) -> None:
         authority = Authority()
+        if self._client is None:
+            raise HallError("the hall is closed")
         listed: dict[str, dict[str, Any]] = {}
         epoch = datetime.now(UTC)
-        for raw in self.spec.boxes:
-            box_spec = _complete(raw)
+        layout = Layout(
+            boxes=self.spec.boxes, switches=self.spec.switches, pdus=self.spec.pdus, links=self.spec.links
+        ).completed()
+        courier = HttpCourier(self._client)
+        for box_spec in layout.boxes:
             identity = authority.issue(box_spec.name, box_spec.address)
             bmc = self._bmc(box_spec, epoch)
-            face = Face(bmc, self.clock, identity, box_spec.address, box_spec.port, puller=self._pull)
-            if box_spec.name in self.faces:
-                raise HallError(f"two boxes are called {box_spec.name!r}")
+            face = Face(bmc, self.clock, identity, box_spec.address, box_spec.port, puller=self._pull, courier=courier)
             self.faces[box_spec.name] = face
-            try:
-                await face.open()
-            except OSError as cause:
-                raise HallError(f"{cause}; stop the other hall or give the boxes other addresses or ports") from cause
+            await face.open()
             listed[box_spec.name] = {
                 "address": box_spec.address,
                 "port": box_spec.port,
@@ -143,8 +147,10 @@ class Hall:
                 "uuid": box_spec.uuid,
                 "model": box_spec.model,
             }
+        self.around = Surroundings(layout, self.faces, self.clock, self.spec.faults, self.spec.directory.absolute())
+        self.around.open()
         await self._truth.open(socket_path)
-        self._write(authority.pem(), listed)
+        self._write(authority.pem(), listed, self.around.listed())
 
     def _bmc(self, spec: BoxSpec, epoch: datetime) -> Bmc:
         try:
@@ -161,13 +167,10 @@ class Hall:
             epoch=epoch,
         )
 
-    def _write(self, ca: bytes, listed: dict[str, dict[str, Any]]) -> None:
+    def _write(self, ca: bytes, listed: dict[str, dict[str, Any]], around: dict[str, Any]) -> None:
         directory = self.spec.directory.absolute()
         (directory / "ca.pem").write_bytes(ca)
-        secret = directory / "password"
-        secret.unlink(missing_ok=True)
-        with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self._password)
+        secret = write_secret(directory / "password", self._password)
         document = {
             "version": 1,
             "speed": self.spec.speed,
@@ -176,7 +179,7 @@ class Hall:
             "ca": str(directory / "ca.pem"),
             "truth": "truth.sock",
             "bmcs": listed,
-        }
+        } | around
         draft = directory / "hall.json.new"
         draft.write_text(json.dumps(document, indent=1))
         draft.replace(directory / "hall.json")
@@ -188,24 +191,6 @@ class Hall:
             return await pull(self._client, fetch), ""
         except PullError as cause:
             return None, str(cause)
-
-
-def _complete(spec: BoxSpec) -> BoxSpec:
-    digest = hashlib.sha256(spec.name.encode()).hexdigest()
-    address = spec.address
-    if not address:
-        rack = re.search(r"\d+", spec.rack)
-        if rack is None or not 0 <= int(rack[0]) <= 255 or not 1 <= spec.slot <= 254:  # noqa: PLR2004  an octet
-            raise HallError(
-                f"{spec.name}: no address given, and rack {spec.rack!r} slot {spec.slot} is not 0-255/1-254"
-            )
-        address = f"127.1.{int(rack[0])}.{spec.slot}"
-    return replace(
-        spec,
-        address=address,
-        serial=spec.serial or f"SIM{int(digest[:10], 16):013d}",
-        uuid=spec.uuid or str(uuid.uuid5(_SPACE, spec.name)),
-    )
 
 
 def _raise_open_files() -> None:

@@ -80,7 +80,7 @@ class Host:
         if self._next is not None:
             self._next.cancel()
         self.power = meanwhile
-        self._next = self._agenda.add(now + lag_s, action)
+        self._next = self._agenda.add(now + lag_s, action, wakes=True)  # it may start an installer that nobody asks for
 
     def _off(self, now: float) -> None:
         if now < self.post_until:
@@ -91,7 +91,7 @@ class Host:
 
     def _cycle_off(self, now: float) -> None:
         self._off(now)
-        self._next = self._agenda.add(now + _OFF_PAUSE_S, lambda at: self.reset("On", at))
+        self._next = self._agenda.add(now + _OFF_PAUSE_S, lambda at: self.reset("On", at), wakes=True)
 
     def _on(self, now: float) -> None:
         self.power = Power.ON

@@ -1,5 +1,6 @@
 """The ground truth of one box, which only tests and the report read."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,6 +18,19 @@ class Flash:
     """Number of the submit (1 is the first that this BMC accepted)."""
     outcome: str = "running"
     """running, done, failed or cut."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ImageWrite:
+    """One OS image written, or begun to be written, to the disk."""
+
+    at: float
+    sha256: str
+    version_id: str
+    disk: str
+    bytes: int
+    outcome: str = "running"
+    """running, done, cut (power or reset) or dropped (the media went away)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +53,17 @@ class Ledger:
     received_bytes: int = 0
     resets: list[dict[str, Any]] = field(default_factory=list)
     flashes: dict[str, list[Flash]] = field(default_factory=dict)
+    image_writes: list[ImageWrite] = field(default_factory=list)
+    media_bytes: int = 0
+    phone_homes: int = 0
+    phone_home_tries: int = 0
+    boots: list[dict[str, Any]] = field(default_factory=list)
+    ac_cuts: int = 0
+    """Times that all feeds were off."""
+    ac_drained: int = 0
+    """Of those, so long that standby power drained."""
+    shell_logins: int = 0
+    commands: Counter[str] = field(default_factory=Counter)
 
     def brick(self, reason: str) -> None:
         """The box is beyond repair by Redfish; the first reason stays."""
@@ -47,6 +72,21 @@ class Ledger:
     def reset(self, at: float, what: str, kind: str) -> None:
         """Note a reset of `what` (host, bmc, hmc, ac)."""
         self.resets.append({"at": round(at, 3), "what": what, "kind": kind})
+
+    def journey(self) -> dict[str, Any]:
+        """What happened beside firmware, as plain data."""
+        return {
+            "image_writes": [asdict(write) for write in self.image_writes],
+            "image_write_counts": dict(Counter(write.sha256 for write in self.image_writes)),
+            "media_bytes": self.media_bytes,
+            "phone_homes": self.phone_homes,
+            "phone_home_tries": self.phone_home_tries,
+            "boots": self.boots,
+            "ac_cuts": self.ac_cuts,
+            "ac_drained": self.ac_drained,
+            "shell_logins": self.shell_logins,
+            "commands": dict(self.commands),
+        }
 
     def flashes_of(self, item: str) -> list[dict[str, Any]]:
         """All flashes of one part, oldest first."""

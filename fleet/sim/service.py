@@ -134,6 +134,8 @@ class Service:
         resource = self._bmc.box.resources.get(path)
         if resource is not None:
             return Answer(status=200, body=resource.render(fill_for(self._bmc, now)))
+        if media := self._bmc.media.get(path):
+            return media
         if path.startswith(INVENTORY):
             return self._inventory(path, now, expanded=expanded)
         if path.startswith((TASKS, MONITORS, JOBS)):

@@ -45,10 +45,11 @@ class TruthServer:
         nodes = {}
         requests = 0
         for name, bmc in self._hall.bmcs.items():
-            bmc.agenda.advance(now)
+            self._hall.faces[name].look()
             nodes[name] = bmc.truth()
             requests += bmc.ledger.requests
-        return {"now": now, "nodes": nodes, "process": _process() | {"requests": requests}}
+        around = {} if self._hall.around is None else self._hall.around.truth(now)
+        return {"now": now, "nodes": nodes, **around, "process": _process() | {"requests": requests}}
 
     async def _get(self, _: web.Request) -> web.Response:
         return web.json_response(self.document())

@@ -1,0 +1,163 @@
+"""Everything of a hall that is not a BMC: operating systems, switches, PDUs, and the files that say how to reach them."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from fleet.sim.cabling import Cabling
+from fleet.sim.clock import ScaledClock
+from fleet.sim.disk import public_line
+from fleet.sim.face import Face
+from fleet.sim.faults import Effect, FaultBook
+from fleet.sim.grid import PowerGrid
+from fleet.sim.host import Power
+from fleet.sim.hostface import HostFace
+from fleet.sim.layout import Layout
+from fleet.sim.snmpface import USER, SnmpFace
+from fleet.sim.switch import Switch
+from fleet.sim.switchface import USERS, SwitchFace
+
+
+class Surroundings:
+    """The other faces of a hall."""
+
+    def __init__(
+        self, layout: Layout, faces: dict[str, Face], clock: ScaledClock, faults: FaultBook, directory: Path
+    ) -> None:
+        self._layout = layout
+        self._faces = faces
+        self._clock = clock
+        self._directory = directory
+        self._client_key = asyncssh.generate_private_key("ssh-ed25519")
+        self._secrets = {
+            name: secrets.token_urlsafe(12) for name in ("switch_password", "pdu_auth_key", "pdu_priv_key")
+        }
+        self._switch_key = asyncssh.generate_private_key("ssh-ed25519")
+        self._cabling = Cabling(layout, self._wrongly_cabled)
+        self.switches = {
+            spec.name: Switch(
+                spec,
+                self._cabling,
+                faults.of_node(node=spec.name, model=spec.platform, rack=spec.rack),
+                secret=self._secrets["switch_password"],
+                heard=self._heard,
+            )
+            for spec in layout.switches
+        }
+        bmcs = {name: face.bmc for name, face in faces.items()}
+        self.grid = PowerGrid(layout.pdus, bmcs, faults, touch=lambda node: faces[node].touch())
+        clients = asyncssh.import_authorized_keys(self._client_key.export_public_key().decode())
+        self._hosts = [HostFace(face.bmc, clock, clients=clients, touch=face.look) for face in faces.values()]
+        self._switch_faces = [SwitchFace(switch, clock, self._switch_key) for switch in self.switches.values()]
+        self._snmp = SnmpFace(
+            self.grid.pdus, clock, auth_key=self._secrets["pdu_auth_key"], priv_key=self._secrets["pdu_priv_key"]
+        )
+        self._introduce()
+
+    def open(self) -> None:
+        """Listen everywhere.
+
+        Raises:
+            OSError: an address is taken.
+        """
+        for face in (*self._hosts, *self._switch_faces):
+            face.port.open()
+        if self.grid.pdus:
+            self._snmp.open()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        for face in (*self._hosts, *self._switch_faces):
+            await face.port.close()
+        self._snmp.close()
+
+    def listed(self) -> dict[str, Any]:
+        """What hall.json says of all this; the secrets that it names are written now."""
+        key = write_secret(self._directory / "host_key", self._client_key.export_private_key().decode())
+        (self._directory / "host_key.pub").write_bytes(self._client_key.export_public_key())
+        found: dict[str, Any] = {
+            "host_user": "root",
+            "host_client_key": str(key),
+            "hosts": {face.bmc.spec.name: _host(face) for face in self._hosts},
+        }
+        files = {name: str(write_secret(self._directory / name, text)) for name, text in self._secrets.items()}
+        if self.switches:
+            found["switches"] = {name: self._switch(each, files) for name, each in self.switches.items()}
+        if self.grid.pdus:
+            found["pdus"] = {
+                name: {
+                    "address": pdu.spec.address,
+                    "port": pdu.spec.port,
+                    "model": pdu.spec.model,
+                    "user": USER,
+                    "auth": "SHA",
+                    "priv": "AES",
+                    "auth_key_file": files["pdu_auth_key"],
+                    "priv_key_file": files["pdu_priv_key"],
+                    "outlets": {str(outlet.number): outlet.node for outlet in pdu.outlets.values()},
+                }
+                for name, pdu in self.grid.pdus.items()
+            }
+        return found
+
+    def truth(self, now: float) -> dict[str, Any]:
+        """The ground truth of switches and PDUs."""
+        for pdu in self.grid.pdus.values():
+            pdu.agenda.advance(now)
+        return {
+            "switches": {name: switch.truth() for name, switch in self.switches.items()},
+            "pdus": {name: pdu.truth() for name, pdu in self.grid.pdus.items()},
+        }
+
+    def _switch(self, switch: Switch, files: dict[str, str]) -> dict[str, Any]:
+        return {
+            "address": switch.spec.address,
+            "port": switch.spec.port,
+            "platform": switch.spec.platform,
+            "user": USERS[switch.spec.platform],
+            "password_file": files["switch_password"],
+            "host_key": public_line(self._switch_key),
+        }
+
+    def _wrongly_cabled(self, node: str) -> bool:
+        face = self._faces.get(node)
+        return face is not None and any(rule.effect is Effect.WRONG_CABLE for rule in face.bmc.faults.rules)
+
+    def _heard(self, device: str) -> bool:
+        face = self._faces.get(device)
+        if face is None:
+            return True  # another switch
+        face.look()
+        return face.bmc.host.power is not Power.OFF
+
+    def _introduce(self) -> None:
+        """Tell each box who a confused installer would take it for, and whether its phone-home arrives."""
+        specs = [face.bmc.spec for face in self._faces.values()]
+        for face, other in zip(self._faces.values(), [*specs[1:], *specs[:1]], strict=True):
+            if len(specs) > 1:
+                face.bmc.neighbour_identity = (other.serial, other.uuid)
+            face.bmc.reaches_home = lambda name=face.bmc.spec.name: self._reaches_home(name)  # type: ignore[misc]  # mypy infers no default arguments
+
+    def _reaches_home(self, node: str) -> bool:
+        ports = [(self.switches[name], port) for name, port in self._cabling.switch_ports_of(node)]
+        guarded = [(switch, port) for switch, port in ports if switch.spec.provisioning_vlan]
+        return not guarded or any(switch.vlan_of(port) == switch.spec.provisioning_vlan for switch, port in guarded)
+
+
+def _host(face: HostFace) -> dict[str, Any]:
+    spec = face.bmc.spec
+    said: dict[str, Any] = {"address": spec.host_address, "port": spec.host_port, "user": "root"}
+    if face.bmc.disk.host_key_line:
+        said["host_key"] = face.bmc.disk.host_key_line
+    return said
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """Write a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return path
