@@ -11,7 +11,7 @@ import click
 import typer
 
 from fleet.cli import apply as applying
-from fleet.cli import commands_control, commands_look, commands_tui, compose, demo, sim
+from fleet.cli import commands_control, commands_inventory, commands_look, commands_tui, compose, demo, sim
 from fleet.cli.paths import DEFAULT_JOURNAL
 from fleet.errors import FleetError, Halt, UsageError
 from fleet.events import UnknownEvent
@@ -170,6 +170,7 @@ def show_version() -> None:
 commands_look.register(app)
 commands_control.register(app)
 commands_tui.register(app)
+commands_inventory.register(app)
 
 
 def run() -> None:
