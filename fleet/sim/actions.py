@@ -40,6 +40,9 @@ class Actions:
             return self._update(self._pushed(path, request), request, now, items)
         if media := self._bmc.media.post(path, request.body, now):
             return media
+        return self._act(path, request, now, items)
+
+    def _act(self, path: str, request: Request, now: float, items: frozenset[str]) -> Answer:
         match self._bmc.box.actions.get(path):
             case "simple-update":
                 return self._update(from_simple(request.body), request, now, items)

@@ -69,6 +69,8 @@ class BoxSpec:
     """Inventory id or family -> version installed at the start."""
     os: str = "22.04"
     """VERSION_ID of the OS on the disk at the start; empty: bare metal."""
+    dcgm: int = 4
+    """Major version of DCGM in every OS of this box: 3 or 4."""
     host_address: str = ""
     """Where the OS answers by SSH; empty: made from `address` (docs/hall.md)."""
     host_port: int = 0

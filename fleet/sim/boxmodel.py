@@ -181,8 +181,6 @@ class GpuModel:
     product: str
     device_id: str
     """PCI device id as DCGM prints it."""
-    dcgm: int = 4
-    """Major version of DCGM in the installed OS."""
     h2d: float = 55.0
     """GB/s of host to device copies; the others in proportion. Engineering values but for H100 (rollout-science 2.1)."""
     d2d: float = 390.0

@@ -1,6 +1,8 @@
 """``dcgmi diag -j``: the documents of DCGM 3.3 and of DCGM 4 (shapes: NVIDIA's schema for 4, rollout-science 2.2 for 3)."""
 
 import json
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from fleet.sim.faults import Effect, Rule
@@ -26,6 +28,7 @@ _SOFTWARE_3 = (
     "Denylist", "NVML Library", "CUDA Main Library", "Permissions and OS Blocks", "Persistence Mode",
     "Environment Variables", "Page Retirement/Row Remap", "Graphics Processes", "Inforom",
 )  # fmt: skip
+_FAILING_CHECK_3 = "Page Retirement/Row Remap"
 _FAILED = 226
 """Exit status of a failed diag since DCGM 3.1 (rollout-science 2.2 names it for failures)."""
 _GROUP_GPU, _GROUP_CPU = 1, 7
@@ -33,7 +36,7 @@ _GROUP_GPU, _GROUP_CPU = 1, 7
 
 def version(bmc: "Bmc") -> str:
     """What ``dcgmi -v`` prints."""
-    return f"Version : {_number(bmc)}\nBuild ID : 1\nBuild Date : 2025-01-01\nBuild Type : Release\n"
+    return f"Version : {_VERSIONS[bmc.spec.dcgm]}\nBuild ID : 1\nBuild Date : 2025-01-01\nBuild Type : Release\n"
 
 
 def level(args: list[str]) -> int | None:
@@ -41,7 +44,7 @@ def level(args: list[str]) -> int | None:
     if args[:1] != ["diag"] or not {"-j", "--json"} & set(args):
         return None
     words = [word for arg in args[1:] for word in (arg.split("=") if arg.startswith("--") else [arg])]
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if option in {"-r", "--run"} and value.isdigit() and 1 <= int(value) <= 4:  # noqa: PLR2004  dcgmi's levels
             return int(value)
     return None
@@ -51,34 +54,32 @@ def diag(bmc: "Bmc", gpus: tuple[Gpu, ...], run_level: int) -> tuple[str, int]:
     """(document, exit status)."""
     fault = bmc.faults.take(Effect.DCGM_FAILS)
     tests = _TESTS[min(run_level, 3)]
-    if fault is not None and not any(_wanted(fault) in names for _, names in tests):
-        tests = (*tests, ("Hardware", (_wanted(fault),)))
-    build = _third if bmc.box.gpus is not None and bmc.box.gpus.dcgm == 3 else _fourth  # noqa: PLR2004  major version
-    document = build(bmc, gpus, tests, fault)
-    return json.dumps(document, indent=2) + "\n", _FAILED if fault is not None else 0
+    failing = "" if fault is None else fault.text("test", "memory")
+    names = [name for _, listed in tests for name in listed]
+    build = _third if bmc.spec.dcgm == 3 else _fourth  # noqa: PLR2004  major version
+    verdict = _Verdict(fault=fault, test=failing if failing in names else names[-1])
+    return json.dumps(build(bmc, gpus, tests, verdict), indent=2) + "\n", 0 if fault is None else _FAILED
 
 
-def _wanted(fault: Rule) -> str:
-    return fault.text("test", "memory")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """Who fails which test."""
 
+    fault: Rule | None
+    test: str
 
-def _number(bmc: "Bmc") -> str:
-    return _VERSIONS[bmc.box.gpus.dcgm if bmc.box.gpus is not None else 4]
-
-
-def _result(gpu: Gpu, number: int, test: str, fault: Rule | None) -> dict[str, Any]:
-    if fault is None or test != _wanted(fault) or gpu.index != int(fault.number("gpu", 4)):
-        return {"status": "Pass"}
-    warning = f"GPU {number} failed the {test} test; run a field diagnostic on the GPU."
-    severity = int(fault.number("severity", 2))
-    return {
-        "status": "Fail",
-        "warnings": [{"error_category": 7, "error_id": 38, "error_severity": severity, "warning": warning}],
-    }
+    def result(self, gpu: Gpu, number: int, test: str) -> dict[str, Any]:
+        """Status and warnings of one GPU in one test."""
+        if self.fault is None or test != self.test or gpu.index != int(self.fault.number("gpu", 4)):
+            return {"status": "Pass"}
+        warning = f"GPU {number} failed the {test} test; run a field diagnostic on the GPU."
+        severity = int(self.fault.number("severity", 2))
+        said = {"error_category": 7, "error_id": 38, "error_severity": severity, "warning": warning}
+        return {"status": "Fail", "warnings": [said]}
 
 
 def _fourth(
-    bmc: "Bmc", gpus: tuple[Gpu, ...], tests: tuple[tuple[str, tuple[str, ...]], ...], fault: Rule | None
+    bmc: "Bmc", gpus: tuple[Gpu, ...], tests: tuple[tuple[str, tuple[str, ...]], ...], verdict: _Verdict
 ) -> dict[str, Any]:
     categories = []
     for category, names in tests:
@@ -86,7 +87,7 @@ def _fourth(
         for name in names:
             results: list[dict[str, Any]] = [
                 {"entity_group": "GPU", "entity_group_id": _GROUP_GPU, "entity_id": number}
-                | _result(gpu, number, name, fault)
+                | verdict.result(gpu, number, name)
                 for number, gpu in enumerate(gpus)
             ]
             worst = "Fail" if any(result["status"] == "Fail" for result in results) else "Pass"
@@ -100,28 +101,27 @@ def _fourth(
             {"entities": entities, "entity_group": "GPU", "entity_group_id": _GROUP_GPU},
             {"entities": [], "entity_group": "CPU", "entity_group_id": _GROUP_CPU},
         ],
-        "metadata": {"version": _number(bmc), "Driver Version Detected": DRIVER},
+        "metadata": {"version": _VERSIONS[bmc.spec.dcgm], "Driver Version Detected": DRIVER},
     }
 
 
 def _third(
-    bmc: "Bmc", gpus: tuple[Gpu, ...], tests: tuple[tuple[str, tuple[str, ...]], ...], fault: Rule | None
+    bmc: "Bmc", gpus: tuple[Gpu, ...], tests: tuple[tuple[str, tuple[str, ...]], ...], verdict: _Verdict
 ) -> dict[str, Any]:
     categories = []
     for category, names in tests:
         listed: list[dict[str, Any]] = []
         for name in names:
-            if name == "software":  # one node-wide result each
-                listed += [{"name": check, "results": [{"gpu_id": "all", "status": "Pass"}]} for check in _SOFTWARE_3]
-                continue
-            results = [{"gpu_id": str(n)} | _result(gpu, n, name, fault) for n, gpu in enumerate(gpus)]
-            listed.append({"name": name, "results": results})
+            for check in _SOFTWARE_3 if name == "software" else (name,):
+                judged = name if check in {name, _FAILING_CHECK_3} else ""
+                results = [{"gpu_id": str(n)} | verdict.result(gpu, n, judged) for n, gpu in enumerate(gpus)]
+                listed.append({"name": check, "results": results})
         categories.append({"category": category, "tests": listed})
     device = bmc.box.gpus.device_id if bmc.box.gpus is not None else ""
     return {
         "DCGM GPU Diagnostic": {"test_categories": categories},
         "metadata": {
-            "DCGM Version": _number(bmc),
+            "DCGM Version": _VERSIONS[bmc.spec.dcgm],
             "Driver Version Detected": DRIVER,
             "GPU Device IDs": [device] * len(gpus),
             "GPU Device Serials": {str(n): gpu.serial for n, gpu in enumerate(gpus)},

@@ -3,11 +3,13 @@
 import difflib
 import re
 from enum import StrEnum
+from typing import Any
 
 from fleet.sim import eosshow
 from fleet.sim.switch import Config, Outcome, Reply, Switch
 
 _INVALID = "% Invalid input"
+_NOT_PRIVILEGED = f"{_INVALID} (privileged mode required)"
 _ETHERNET = re.compile(r"(?:et|eth|ethernet)\s*(\d[\d/]*)$", re.IGNORECASE)
 _IGNORED = (
     "!",
@@ -20,6 +22,10 @@ _IGNORED = (
     "ip address",
 )
 _LAST_VLAN = 4094
+
+
+def _is_vlan(text: str) -> bool:
+    return text.isdigit() and 1 <= int(text) <= _LAST_VLAN
 
 
 class Mode(StrEnum):
@@ -82,14 +88,13 @@ class EosCli:
         return self._configure(text)
 
     def _exec(self, text: str) -> Reply:
+        """User and privileged mode."""
         privileged = self._mode is not Mode.USER
         match text.split():
             case ["enable"]:
                 self._mode = Mode.EXEC if privileged else Mode.PASSWORD
-                return Reply()
             case ["disable"]:
                 self._mode = Mode.USER
-                return Reply()
             case ["exit" | "logout" | "quit"]:
                 return Reply(ends=True)
             case ["terminal", "length", "0"]:
@@ -98,27 +103,30 @@ class EosCli:
                 return Reply(text=f"Width set to {width} columns.")
             case ["show", *what]:
                 return self._show(what, privileged=privileged)
-            case ["configure", "session", name] if privileged:
+            case words:
+                return self._privileged(words) if privileged else Reply(text=_NOT_PRIVILEGED)
+        return Reply()
+
+    def _privileged(self, words: list[str]) -> Reply:
+        """What only a privileged mode takes."""
+        match words:
+            case ["configure", "session", name]:
                 self._session = name
                 self._candidate = self._switch.sessions.get(name, self._switch.running)
                 self._mode = Mode.CONFIG
                 return Reply()
-            case ["configure", "session", name, "abort"] | ["no", "configure", "session", name] if privileged:
+            case ["configure", "session", name, "abort"] | ["no", "configure", "session", name]:
                 return Reply(text="" if self._switch.sessions.pop(name, None) else f"% Session {name} does not exist")
-            case ["configure"] | ["configure", "terminal"] if privileged:
+            case ["configure"] | ["configure", "terminal"]:
                 self._mode = Mode.CONFIG
                 return Reply()
-            case ["copy", "running-config", "startup-config"] | ["write"] | ["write", "memory"] if privileged:
+            case ["copy", "running-config", "startup-config"] | ["write"] | ["write", "memory"]:
                 return Reply(text="Copy completed successfully.")
-        return Reply(
-            text=_INVALID
-            if privileged or not text.startswith(("configure", "copy", "write"))
-            else f"{_INVALID} (privileged mode required)"
-        )
+        return Reply(text=_INVALID)
 
     def _show(self, what: list[str], *, privileged: bool) -> Reply:
         if what[:1] == ["running-config"] and not privileged:
-            return Reply(text=f"{_INVALID} (privileged mode required)")
+            return Reply(text=_NOT_PRIVILEGED)
         if what == ["session-config", "diffs"]:
             return Reply(text=self._diffs())
         if what == ["configuration", "sessions"]:
@@ -138,57 +146,65 @@ class EosCli:
         )
 
     def _configure(self, text: str) -> Reply:
+        """Configuration mode: verbs first, then blocks, then what stands in a block."""
         words = text.split()
+        done = self._verb(words) or self._block(words)
+        if done is not None:
+            return done
+        if text.startswith(_IGNORED) or self._mode is Mode.OTHER:
+            return Reply()
+        if self._mode is Mode.VLAN and words[0] == "name" and len(words) == 2:  # noqa: PLR2004  name NAME
+            return self._set(self._config.with_vlan(self._vlan, words[1]))
+        changes = self._port_changes(words) if self._mode is Mode.PORT else None
+        return Reply(text=_INVALID) if changes is None else self._set(self._config.with_port(self._port, **changes))
+
+    def _verb(self, words: list[str]) -> Reply | None:
         match words:
-            case ["end"]:
-                return self._leave()
-            case ["exit"]:
-                if self._mode is Mode.CONFIG:
-                    return self._leave()
+            case ["show", *what]:
+                return self._show(what, privileged=True)
+            case ["exit"] if self._mode is not Mode.CONFIG:
                 self._mode = Mode.CONFIG
                 return Reply()
+            case ["end" | "exit"]:
+                return self._leave()
             case ["commit"] if self._session:
                 return self._commit()
             case ["abort"] if self._session:
                 self._switch.sessions.pop(self._session, None)
                 self._candidate = None
                 return self._leave()
+        return None
+
+    def _block(self, words: list[str]) -> Reply | None:
+        match words:
             case ["rollback", "clean-config"] if self._candidate is not None:
-                self._candidate = self._candidate.cleaned()
-                return Reply()
-            case ["show", *what]:
-                return self._show(what, privileged=True)
+                return self._set(self._candidate.cleaned())
             case ["interface", *name]:
                 return self._interface("".join(name))
-            case ["vlan", number] if number.isdigit() and 1 <= int(number) <= _LAST_VLAN:
+            case ["vlan", number] if _is_vlan(number):
                 self._mode, self._vlan = Mode.VLAN, int(number)
                 return self._set(self._config.with_vlan(self._vlan))
-            case ["no", "vlan", number] if number.isdigit():
+            case ["no", "vlan", number] if _is_vlan(number):
                 return self._set(self._config.without_vlan(int(number)))
-        if text.startswith(_IGNORED) or self._mode is Mode.OTHER:
-            return Reply()
-        if self._mode is Mode.VLAN and words[0] == "name" and len(words) == 2:  # noqa: PLR2004  name NAME
-            return self._set(self._config.with_vlan(self._vlan, words[1]))
-        return self._in_port(words) if self._mode is Mode.PORT else Reply(text=_INVALID)
+        return None
 
-    def _in_port(self, words: list[str]) -> Reply:
-        config, port = self._config, self._port
+    @staticmethod
+    def _port_changes(words: list[str]) -> dict[str, Any] | None:  # noqa: PLR0911  one per line of the grammar
+        """What a line changes in a port; None: it is no such line."""
         match words:
-            case ["switchport", "access", "vlan", number] if number.isdigit() and 1 <= int(number) <= _LAST_VLAN:
-                return self._set(config.with_port(port, vlan=int(number)))
+            case ["switchport", "access", "vlan", number] if _is_vlan(number):
+                return {"vlan": int(number)}
             case ["no" | "default", "switchport", "access", "vlan"]:
-                return self._set(config.with_port(port, vlan=1))
-            case ["switchport", "mode", "access"] | ["switchport"] | ["mtu", _] | ["speed", _] | ["load-interval", _]:
-                return Reply()
+                return {"vlan": 1}
             case ["description", *rest] if rest:
-                return self._set(config.with_port(port, description=" ".join(rest)))
+                return {"description": " ".join(rest)}
             case ["no", "description"]:
-                return self._set(config.with_port(port, description=""))
-            case ["shutdown"]:
-                return self._set(config.with_port(port, enabled=False))
-            case ["no", "shutdown"]:
-                return self._set(config.with_port(port, enabled=True))
-        return Reply(text=_INVALID)
+                return {"description": ""}
+            case ["shutdown"] | ["no", "shutdown"]:
+                return {"enabled": words[0] == "no"}
+            case ["switchport", "mode", "access"] | ["switchport"] | ["mtu" | "speed" | "load-interval", _]:
+                return {}
+        return None
 
     def _interface(self, name: str) -> Reply:
         if re.fullmatch(r"(?:ma|management)\s*\d+", name, re.IGNORECASE):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from fleet.sim.switch import Config, Switch
@@ -19,22 +20,32 @@ def show(switch: Switch, what: list[str]) -> str | None:
     """The output of ``show WHAT``; None: no such command here."""
     as_json = what[-2:] == ["|", "json"]
     plain = what[:-2] if as_json else what
-    match plain:
-        case ["running-config"] if not as_json:
-            return config(switch, switch.running)
-        case ["running-config", "interfaces", port] if not as_json:
-            return "\n".join(_interface(switch.running, _full(port))) if _full(port) in switch.running.ports else None
-        case ["version"]:
-            return json.dumps(_version(), indent=4) if as_json else _version_text()
-        case ["lldp", "neighbors"]:
-            return json.dumps(_lldp(switch), indent=4) if as_json else _lldp_text(switch)
-        case ["vlan"]:
-            return json.dumps(_vlans(switch), indent=4) if as_json else _vlans_text(switch)
-        case ["interfaces", "status"] if not as_json:
-            return _status(switch)
-        case ["hostname"] if not as_json:
-            return f"Hostname: {switch.running.hostname}\nFQDN:     {switch.running.hostname}"
-    return None
+    return _as_json(switch, plain) if as_json else _as_text(switch, plain)
+
+
+def _as_json(switch: Switch, what: list[str]) -> str | None:
+    documents: dict[str, Callable[[], Any]] = {
+        "version": _version,
+        "lldp neighbors": lambda: _lldp(switch),
+        "vlan": lambda: _vlans(switch),
+    }
+    make = documents.get(" ".join(what))
+    return None if make is None else json.dumps(make(), indent=4)
+
+
+def _as_text(switch: Switch, what: list[str]) -> str | None:
+    texts: dict[str, Callable[[], str]] = {
+        "running-config": lambda: config(switch, switch.running),
+        "version": _version_text,
+        "lldp neighbors": lambda: _lldp_text(switch),
+        "vlan": lambda: _vlans_text(switch),
+        "interfaces status": lambda: _status(switch),
+        "hostname": lambda: f"Hostname: {switch.running.hostname}\nFQDN:     {switch.running.hostname}",
+    }
+    if what[:2] == ["running-config", "interfaces"] and _full("".join(what[2:])) in switch.running.ports:
+        return "\n".join(_interface(switch.running, _full("".join(what[2:]))))
+    make = texts.get(" ".join(what))
+    return None if make is None else make()
 
 
 def sessions(switch: Switch) -> str:

@@ -1,6 +1,7 @@
 """The SSH face of one node's operating system."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import asyncssh
@@ -78,12 +79,11 @@ class HostFace:
             return
         ran = self.bmc.os.run(process.command, now)
         wait_s = min(self._clock.wall_s(ran.lasts_s), _LONGEST_S)
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await process.stdin.channel.wait_closed()
-            return  # the client went away, or killed it
-        except TimeoutError:
-            pass
+                await process.channel.wait_closed()
+        if process.is_closing():  # the client went away, or killed it
+            return
         self.bmc.agenda.advance(self._clock.now())
         self._touch()
         if self.bmc.installer.boot != boot:  # the host went down meanwhile

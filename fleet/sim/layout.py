@@ -4,7 +4,7 @@ import hashlib
 import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -84,7 +84,7 @@ class Layout:
         """
         boxes = tuple(complete_box(box) for box in self.boxes)
         switches = tuple(replace(each, address=_address(each, 201)) for each in self.switches)
-        names = [each.name for each in (*boxes, *switches, *self.pdus)]
+        names = [*(box.name for box in boxes), *(each.name for each in switches), *(each.name for each in self.pdus)]
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise HallError(f"two devices are called {twice[0]!r}")

@@ -84,21 +84,20 @@ class NodeOs:
         return self._do(tool, argv[1:], now)
 
     def _do(self, tool: str, args: list[str], now: float) -> Ran:
-        match tool:
-            case "true" | ":":
-                return Ran()
-            case "cat":
-                return self._cat(args)
-            case "hostname":
-                return _said(f"{self._bmc.spec.name}\n")
-            case "uname":
-                return _said("5.15.0-185-generic\n" if args == ["-r"] else "Linux\n")
-            case "uptime":
-                return _said(f"{self._started():%Y-%m-%d %H:%M:%S}\n")
-            case "dmesg" | "journalctl":
-                return _said(kernellog.text(self._bmc, tool, args, now))
-            case "nvidia-smi" | "dcgmi" | "nvbandwidth" if self._bmc.box.gpus is not None:
-                return self._gpu_tool(tool, args, gpus_of(self._bmc))
+        plain = {
+            "true": "",
+            "hostname": f"{self._bmc.spec.name}\n",
+            "uname": "5.15.0-185-generic\n" if args == ["-r"] else "Linux\n",
+            "uptime": f"{self._started():%Y-%m-%d %H:%M:%S}\n",
+        }
+        if tool in plain:
+            return _said(plain[tool])
+        if tool == "cat":
+            return self._cat(args)
+        if tool in {"dmesg", "journalctl"}:
+            return _said(kernellog.text(self._bmc, tool, args, now))
+        if tool in {"nvidia-smi", "dcgmi", "nvbandwidth"} and self._bmc.box.gpus is not None:
+            return self._gpu_tool(tool, args, gpus_of(self._bmc))
         return _wrong(f"bash: line 1: {tool}: command not found", _NOT_FOUND)
 
     def _gpu_tool(self, tool: str, args: list[str], gpus: tuple[Gpu, ...]) -> Ran:
@@ -125,7 +124,7 @@ class NodeOs:
         return _said(document, exit_status=status, lasts_s=_DIAG_S[level])
 
     def _cat(self, paths: list[str]) -> Ran:
-        out = []
+        out: list[str] = []
         for path in paths:
             text = self._file(path)
             if text is None:

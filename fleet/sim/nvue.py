@@ -90,20 +90,24 @@ class NvueCli:
             case ["exit" | "logout"]:
                 ends, self._mode = self._mode is _Mode.USER, _Mode.USER
                 return Reply(ends=ends)
-            case ["hostname"]:
-                return Reply(text=self._switch.running.hostname)
-            case ["cat", path]:
-                return Reply(text=self._files.get(path, f"cat: {path}: No such file or directory").rstrip("\n"))
-            case ["rm", *paths]:
-                for path in paths:
-                    self._files.pop(path, None)
-                return Reply()
             case ["nv", *rest]:
                 try:
                     return self._nv(rest)
                 except NvueError as wrong:
                     return Reply(text=f"Error: {wrong}")
-        return Reply(text=f"-bash: {words[0]}: command not found")
+        return Reply(text=self._program(words))
+
+    def _program(self, words: list[str]) -> str:
+        match words:
+            case ["hostname"]:
+                return self._switch.running.hostname
+            case ["cat", path]:
+                return self._files.get(path, f"cat: {path}: No such file or directory").rstrip("\n")
+            case ["rm", *paths]:
+                for path in paths:
+                    self._files.pop(path, None)
+                return ""
+        return f"-bash: {words[0]}: command not found"
 
     def _nv(self, words: list[str]) -> Reply:
         match words:

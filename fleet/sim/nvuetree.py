@@ -33,24 +33,21 @@ def changed(config: Config, path: list[str]) -> Config:
     raise NvueError(f"Invalid path: {' '.join(path)}")
 
 
+_UNSET: dict[str, dict[str, Any]] = {
+    "": {"vlan": 1, "description": "", "enabled": True},
+    "bridge": {"vlan": 1},
+    "description": {"description": ""},
+    "link": {"enabled": True},
+}
+"""Word after the port -> what unsetting it means."""
+
+
 def unset(config: Config, path: list[str]) -> Config:
     """`config` after ``nv unset PATH``."""
     match path:
-        case ["interface", names]:
+        case ["interface", names, *rest] if (rest or [""])[0] in _UNSET:
             for port in _ports(config, names):
-                config = config.with_port(port, vlan=1, description="", enabled=True)
-            return config
-        case ["interface", names, "bridge", *_]:
-            for port in _ports(config, names):
-                config = config.with_port(port, vlan=1)
-            return config
-        case ["interface", names, "description", *_]:
-            for port in _ports(config, names):
-                config = config.with_port(port, description="")
-            return config
-        case ["interface", names, "link", *_]:
-            for port in _ports(config, names):
-                config = config.with_port(port, enabled=True)
+                config = config.with_port(port, **_UNSET[(rest or [""])[0]])
             return config
         case ["bridge", "domain", "br_default", "vlan", numbers]:
             for number in _vlans(numbers):
@@ -106,7 +103,7 @@ def tree_of(config: Config) -> dict[str, Any]:
         if not said.enabled:
             entry["link"] = {"state": {"down": {}}}
         interfaces[port] = entry | {"type": "swp"}
-    vlans = {str(vlan): {} for vlan in config.vlans}
+    vlans: dict[str, Any] = {str(vlan): {} for vlan in config.vlans}
     return {
         "bridge": {"domain": {"br_default": {"vlan": vlans} if vlans else {}}},
         "interface": interfaces,
@@ -180,22 +177,27 @@ def show(switch: Switch, what: list[str]) -> str:
     ]
     match plain:
         case ["interface"]:
-            found = _interfaces(switch)
-            return _json(found) if as_json else _table(found, switch)
+            return _json(_interfaces(switch)) if as_json else _table(_interfaces(switch), switch)
         case ["interface", "lldp"]:
             return _json(_lldp(switch)) if as_json else _lldp_text(switch)
-        case ["interface", port] if port in switch.running.ports:
-            return _json(_interfaces(switch)[port])
-        case ["interface", port, "lldp"] if port in switch.running.ports:
-            return _json(_lldp(switch).get(port, {}).get("lldp", {}))
-        case ["interface", port, "bridge", "domain", "br_default"] if port in switch.running.ports:
-            return _json({"access": switch.vlan_of(port), "learning": "on", "stp": {}})
+        case ["interface", port, *rest] if port in switch.running.ports:
+            return _json(_of_port(switch, port, rest))
         case ["bridge", "domain", "br_default", "port"]:
             return _json({port: {"vlan": {str(switch.vlan_of(port)): {}}} for port in switch.running.ports})
         case ["system"]:
-            return _json(
-                {"hostname": switch.running.hostname, "product-name": "Cumulus Linux", "product-release": "5.9.1"}
-            )
+            release = {"product-name": "Cumulus Linux", "product-release": "5.9.1"}
+            return _json({"hostname": switch.running.hostname} | release)
+    raise NvueError("The requested item does not exist.")
+
+
+def _of_port(switch: Switch, port: str, rest: list[str]) -> dict[str, Any]:
+    match rest:
+        case []:
+            return dict(_interfaces(switch)[port])
+        case ["lldp"]:
+            return dict(_lldp(switch).get(port, {}).get("lldp", {}))
+        case ["bridge", "domain", "br_default"]:
+            return {"access": switch.vlan_of(port), "learning": "on", "stp": {}}
     raise NvueError("The requested item does not exist.")
 
 

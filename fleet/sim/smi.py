@@ -99,13 +99,12 @@ def _header(name: str, options: set[str]) -> str:
 
 
 def _xml(gpus: tuple[Gpu, ...]) -> str:
-    blocks = []
-    for gpu in gpus:
-        blocks.append(
-            f'\t<gpu id="{gpu.bus_id}">\n\t\t<product_name>{gpu.name}</product_name>\n\t\t<serial>{gpu.serial}</serial>\n'
-            f"\t\t<uuid>{gpu.uuid}</uuid>\n\t\t<vbios_version>{gpu.vbios}</vbios_version>\n"
-            f"\t\t<pci>\n\t\t\t<pci_bus_id>{gpu.bus_id}</pci_bus_id>\n\t\t</pci>\n\t</gpu>\n"
-        )
+    blocks = [
+        f'\t<gpu id="{gpu.bus_id}">\n\t\t<product_name>{gpu.name}</product_name>\n\t\t<serial>{gpu.serial}</serial>\n'
+        f"\t\t<uuid>{gpu.uuid}</uuid>\n\t\t<vbios_version>{gpu.vbios}</vbios_version>\n"
+        f"\t\t<pci>\n\t\t\t<pci_bus_id>{gpu.bus_id}</pci_bus_id>\n\t\t</pci>\n\t</gpu>\n"
+        for gpu in gpus
+    ]
     head = '<?xml version="1.0" ?>\n<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">\n<nvidia_smi_log>\n'
     count = f"\t<driver_version>{DRIVER}</driver_version>\n\t<attached_gpus>{len(gpus)}</attached_gpus>\n"
     return head + count + "".join(blocks) + "</nvidia_smi_log>\n"

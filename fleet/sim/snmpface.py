@@ -94,7 +94,7 @@ def _value(raw: int | str | None) -> Any:
 
 
 class _Get(cmdrsp.GetCommandResponder):  # type: ignore[misc]  # pysnmp declares no types for it
-    def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: N803  pysnmp's names
+    def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: ARG002, N803  pysnmp's signature
         """GET."""
         pdu, now = self.cbCtx.pdu(snmpEngine, stateReference)
         found = [(name, _value(pdu.get(tuple(name), now))) for name, _ in v2c.apiPDU.get_varbinds(PDU)]
@@ -103,7 +103,7 @@ class _Get(cmdrsp.GetCommandResponder):  # type: ignore[misc]  # pysnmp declares
 
 
 class _Next(cmdrsp.NextCommandResponder):  # type: ignore[misc]  # pysnmp declares no types for it
-    def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: N803  pysnmp's names
+    def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: ARG002, N803  pysnmp's signature
         """GETNEXT."""
         pdu, now = self.cbCtx.pdu(snmpEngine, stateReference)
         found = []
@@ -118,7 +118,7 @@ class _Next(cmdrsp.NextCommandResponder):  # type: ignore[misc]  # pysnmp declar
 
 
 class _Set(cmdrsp.SetCommandResponder):  # type: ignore[misc]  # pysnmp declares no types for it
-    def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: N803  pysnmp's names
+    def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: ARG002, N803  pysnmp's signature
         """SET."""
         pdu, now = self.cbCtx.pdu(snmpEngine, stateReference)
         binds = v2c.apiPDU.get_varbinds(PDU)

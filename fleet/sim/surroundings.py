@@ -17,6 +17,7 @@ from fleet.sim.host import Power
 from fleet.sim.hostface import HostFace
 from fleet.sim.layout import Layout
 from fleet.sim.snmpface import USER, SnmpFace
+from fleet.sim.sshface import SshPort
 from fleet.sim.switch import Switch
 from fleet.sim.switchface import USERS, SwitchFace
 
@@ -63,16 +64,19 @@ class Surroundings:
         Raises:
             OSError: an address is taken.
         """
-        for face in (*self._hosts, *self._switch_faces):
-            face.port.open()
+        for port in self._ports():
+            port.open()
         if self.grid.pdus:
             self._snmp.open()
 
     async def close(self) -> None:
         """Stop listening."""
-        for face in (*self._hosts, *self._switch_faces):
-            await face.port.close()
+        for port in self._ports():
+            await port.close()
         self._snmp.close()
+
+    def _ports(self) -> list[SshPort]:
+        return [*(face.port for face in self._hosts), *(face.port for face in self._switch_faces)]
 
     def listed(self) -> dict[str, Any]:
         """What hall.json says of all this; the secrets that it names are written now."""

@@ -47,7 +47,7 @@ class _Login(asyncssh.SSHServer):
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
 
-    def begin_auth(self, username: str) -> bool:
+    def begin_auth(self, username: str) -> bool:  # noqa: ARG002  asyncssh's signature
         """Everybody must."""
         return True
 

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 from hall_client import PASSWORD, Client, Start, boxes
+from journey import Journey, Open, document, open_journey
 
 from fleet.sim.faults import read_faults
 from fleet.sim.hall import Hall, HallSpec
@@ -32,5 +33,18 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             if login:
                 assert await client.log_in() == 201
             return client
+
+        yield run
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Open]:
+    """Starts a hall with everything in it."""
+    async with AsyncExitStack() as stack:
+
+        async def run(
+            *models: str, rules: list[dict[str, Any]] | None = None, speed: float = 3000, **more: Any
+        ) -> Journey:
+            return await open_journey(stack, tmp_path / "h", document(*models, **more), rules=rules or [], speed=speed)
 
         yield run

@@ -19,9 +19,9 @@ BOUNDARY = b"--frontier"
 class Bench:
     """One box, one clock."""
 
-    def __init__(self, model: str, rules: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, model: str, rules: list[dict[str, Any]] | None = None, **more: Any) -> None:
         faults = read_faults({"faults": "test", "rules": rules or []}, "test")
-        spec = BoxSpec(name="n1", model=model, serial="S1", uuid="12345678-1234-1234-1234-123456789abc")
+        spec = BoxSpec(name="n1", model=model, serial="S1", uuid="12345678-1234-1234-1234-123456789abc", **more)
         self.clock = HandClock()
         self.bmc = Bmc(spec, load_box(model), user="admin", password="p", faults=faults)
         self.token = ""

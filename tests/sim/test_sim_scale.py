@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncssh
 import pytest
 
 NODES = 1024
@@ -34,6 +35,66 @@ def boxes_file(tmp_path: Path) -> Path:
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps(raw))
     return path
+
+
+@pytest.fixture
+def whole_hall_file(boxes_file: Path, tmp_path: Path) -> Path:
+    """The same with a leaf and two PDUs per rack, and a cable per node."""
+    boxes = [box | {"feeds": ["A", "B"]} for box in json.loads(boxes_file.read_text())]
+    first, racks = 40 + os.getpid() % 200, NODES // 16
+    document = {
+        "boxes": boxes,
+        "switches": [
+            {"name": f"leaf{n}", "platform": ("arista_eos", "cumulus_linux")[n % 2], "rack": f"r{n}"}
+            | {"address": f"127.{first}.{100 + n}.201"}
+            for n in range(racks)
+        ],
+        "pdus": [
+            {"name": f"pdu{n}-{feed}", "feed": feed, "rack": f"r{n}", "address": f"127.{first}.{100 + n}.{last}"}
+            for n in range(racks)
+            for feed, last in (("A", 221), ("B", 222))
+        ],
+        "links": [
+            {"a": f"{box['name']}:eth0", "b": f"leaf{n // 16}:{('Ethernet', 'swp')[n // 16 % 2]}{box['slot']}"}
+            for n, box in enumerate(boxes)
+        ],
+    }
+    path = tmp_path / "whole.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+async def test_1024_nodes_with_everything_stay_under_two_gib(whole_hall_file: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "h"
+    command = [sys.executable, "-m", "fleet.sim", "--boxes", str(whole_hall_file), "--directory", str(directory)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)  # noqa: ASYNC220  started once, before the loop has work
+    assert process.stderr is not None
+    assert (await asyncio.to_thread(process.stderr.readline)).startswith(f"hall ready: {NODES} BMCs")
+    hall = read_hall(directory)
+    gate = asyncio.Semaphore(50)
+
+    async def log_in(host: dict[str, Any]) -> asyncssh.SSHClientConnection:
+        known = asyncssh.import_known_hosts(f"[{host['address']}]:{host['port']} {host['host_key']}\n")
+        key = hall["host_client_key"]
+        async with gate:
+            link = await asyncssh.connect(
+                host["address"], host["port"], username="root", client_keys=[key], known_hosts=known, config=None
+            )
+            assert (await link.run("nvidia-smi -L")).exit_status == 0
+        return link
+
+    links = await asyncio.gather(*(log_in(host) for host in list(hall["hosts"].values())[:256]))
+    unix = aiohttp.UnixConnector(str(directory / "truth.sock"))
+    async with aiohttp.ClientSession(connector=unix) as own, own.get("http://hall/truth") as answer:
+        truth = await answer.json()
+    for link in links:
+        link.abort()
+    assert (len(truth["switches"]), len(truth["pdus"])) == (64, 128)
+    assert truth["process"]["peak_rss_bytes"] < 2 * 2**30
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
 
 
 def read_hall(directory: Path) -> dict[str, Any]:
