@@ -4,7 +4,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet.sim.agenda import Due
+from fleet.sim.agenda import Action, Due
 from fleet.sim.errand import Errand, PhoneHomePost, ReadMedia
 from fleet.sim.faults import Effect
 from fleet.sim.ledger import ImageWrite
@@ -45,6 +45,7 @@ class Installer:
         self._image: OsImage | None = None
         self._url = ""
         self._tries = 0
+        self._identity = ("", "")
 
     def take_errands(self) -> list[Errand]:
         """What the face has to do now."""
@@ -116,6 +117,9 @@ class Installer:
         )
         self._bmc.ledger.image_writes.append(write)
         self._write, self._image, self._tries = write, image, 0
+        self._identity = (self._bmc.spec.serial, self._bmc.spec.uuid)
+        if self._bmc.faults.take(Effect.WRONG_IDENTITY):  # and it says so however often it calls
+            self._identity = self._bmc.neighbour_identity
         disk.wipe()
         length_s = _WRITE_S + image.size_bytes / _MEDIA_BYTES_PER_S
         if self._bmc.faults.take(Effect.MEDIA_DROPPED):
@@ -152,13 +156,10 @@ class Installer:
 
     def _said(self, image: OsImage) -> dict[str, Any]:
         spec, disk = self._bmc.spec, self._bmc.disk
-        serial, uuid = spec.serial, spec.uuid
-        if self._bmc.faults.take(Effect.WRONG_IDENTITY):
-            serial, uuid = self._bmc.neighbour_identity
         return {
             "token": token_of(self._url),
-            "serial": serial,
-            "uuid": uuid,
+            "serial": self._identity[0],
+            "uuid": self._identity[1],
             "host_key": disk.host_key_line,
             "machine_id": disk.machine_id,
             "address": spec.host_address,
@@ -172,7 +173,7 @@ class Installer:
         self._bmc.ledger.reset(now, "host", "installer restarts")
         self._bmc.host.reset("ForceRestart", now)
 
-    def _later(self, at: float, action: "partial[None] | Any") -> None:
+    def _later(self, at: float, action: Action) -> None:
         self._dues.append(self._bmc.agenda.add(at, action, wakes=True))
 
     def _note(self, at: float, source: str) -> None:

@@ -1,5 +1,6 @@
 """An installation from beginning to end over the real protocols: media, override, power, phone-home, SSH."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
