@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from textual import work
 from textual.app import App
 
 from fleet.clock import Clock
@@ -37,12 +38,13 @@ class Cockpit(App[Exception | None]):
         self.register_theme(THEME)
         self.theme = THEME.name
         self.push_screen(OverviewScreen(self._feed, self._desk))
-        self.run_worker(self._watch, name="watch")
+        self._watch()
 
     async def on_unmount(self) -> None:
         """Let the journal go."""
         await self._feed.close()
 
+    @work(name="watch")
     async def _watch(self) -> None:
         before = self._wall.now()
         while True:

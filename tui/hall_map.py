@@ -1,6 +1,7 @@
 """The map: one widget that draws every rack and node as strips, and repaints only lines on which a node changed.
 
-Measured for 5,000 nodes at ten snapshots a second: 8.7 % of a core; a DataTable needs 47 % for 1,000 (measurements.md).
+Why so: 5,000 nodes painted by one widget took 8.7 % of a core, 1,000 in a DataTable 47 % (measurements.md); tests/bench/tui_bench.py
+measures the whole cockpit.
 """
 
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ class HallMap(ScrollView, can_focus=True):
         Binding("down", "climb(1)", show=False),
         Binding("pageup", "climb(-10)", show=False),
         Binding("pagedown", "climb(10)", show=False),
-        Binding("n", "next_in_trouble(1)", "next trouble"),
+        Binding("n", "next_in_trouble(1)", "trouble"),
         Binding("N", "next_in_trouble(-1)", show=False),
     ]
 

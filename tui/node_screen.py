@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -38,12 +39,13 @@ class NodeScreen(Screen[None]):
         with VerticalScroll(id="node-summary", can_focus=False):
             yield Static("", id="node-why", markup=False)
         with Container(id="node-body"):
-            with VerticalScroll(id="node-steps", can_focus=False) as steps:
+            with Container(id="node-left"):
+                steps = Static("", id="node-steps", markup=False)
                 steps.border_title = "steps"
-                yield Static("", id="node-steps-text", markup=False)
-            table: DataTable[Text] = DataTable(id="node-versions", cursor_type="none", zebra_stripes=False)
-            table.border_title = "versions"
-            yield table
+                yield steps
+                table: DataTable[Text] = DataTable(id="node-versions", cursor_type="none", zebra_stripes=False)
+                table.border_title = "versions"
+                yield table
             with VerticalScroll(id="node-trail") as trail:
                 trail.border_title = "what happened"
                 yield Static("", id="node-trail-text", markup=False)
@@ -58,9 +60,10 @@ class NodeScreen(Screen[None]):
     def show(self, seen: Snapshot) -> None:
         """Ask for the node again, if it may have changed."""
         self._seen = seen
-        self.run_worker(self._refresh, exclusive=True)
+        self._ask_again()
 
-    async def _refresh(self) -> None:
+    @work(exclusive=True)
+    async def _ask_again(self) -> None:
         view = await self._feed.node(self._node)
         if view is not None and (self._node, view) != self._shown:
             self._shown = (self._node, view)
@@ -69,7 +72,7 @@ class NodeScreen(Screen[None]):
     def _draw(self, view: NodeView) -> None:
         self.query_one("#node-title", Static).update(node_text.title(view))
         self.query_one("#node-why", Static).update(node_text.summary(view))
-        self.query_one("#node-steps-text", Static).update(node_text.steps(view))
+        self.query_one("#node-steps", Static).update(node_text.steps(view))
         table: DataTable[Text] = self.query_one(DataTable)
         table.clear()
         for row in node_text.version_rows(view):

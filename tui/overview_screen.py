@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -28,7 +29,6 @@ from tui.timeline import Timeline
 
 _SEEK = Binding.Group("seek", compact=True)
 _EVENT = Binding.Group("event", compact=True)
-_SPEED = Binding.Group("speed", compact=True)
 _PATIENCE_SNAPSHOTS = 40
 """Snapshots after a request without its answer before a person is told; the engine looks five times a second."""
 
@@ -39,13 +39,13 @@ class OverviewScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "log", "log"),
         Binding("slash", "find", "find", key_display="/"),
-        Binding("space", "timeline('toggle')", "play/hold"),
+        Binding("space", "timeline('toggle')", "play"),
         Binding("comma", "jump(-1)", "back", key_display=",", group=_SEEK),
         Binding("full_stop", "jump(1)", "on", key_display=".", group=_SEEK),
         Binding("less_than_sign", "beside(-1)", "event before", key_display="<", group=_EVENT),
         Binding("greater_than_sign", "beside(1)", "event after", key_display=">", group=_EVENT),
-        Binding("minus", "timeline('slower')", "slower", key_display="-", group=_SPEED),
-        Binding("plus,equals_sign", "timeline('faster')", "faster", key_display="+", group=_SPEED),
+        Binding("minus", "timeline('slower')", "slower", show=False),
+        Binding("plus,equals_sign", "timeline('faster')", "faster", show=False),
         Binding("home", "jump(-100)", show=False),
         Binding("end", "jump(100)", show=False),
         Binding("p", "ask('pause')", "pause"),
@@ -161,8 +161,9 @@ class OverviewScreen(Screen[None]):
 
     def action_ask(self, ask: str) -> None:
         """Say what will happen, and do it if the person agrees."""
-        self.run_worker(self._propose(Ask(ask)), exclusive=True, group="ask")
+        self._propose(Ask(ask))
 
+    @work(exclusive=True, group="ask")
     async def _propose(self, ask: Ask) -> None:
         proposal = propose(ask, await self._feed.brief(), self._desk.journal)
         if await self.app.push_screen_wait(ConfirmScreen(proposal)) is not None:

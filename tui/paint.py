@@ -25,6 +25,8 @@ _EMPTY = Style(color=FAINT)
 _BAD = Style(color=VERMILLION)
 _FAILED = Style(color=VERMILLION, bold=True)
 _SHORTEST_BAR = 4
+_LONGEST_STEP = 26
+"""Characters of a step beside its bar."""
 
 EVENT_STYLES: dict[type[ev.Event], Style] = {
     ev.NodeQuarantined: _BAD,
@@ -158,7 +160,7 @@ def doing(seen: Snapshot, width: int, height: int) -> Text:
     if not seen.doing:
         return Text("no node is in flight", _QUIET)
     named = sorted((step or "before the first step", count) for step, count in seen.doing[:height])
-    longest = min(max(len(step) for step, _ in named), max(1, width - _SHORTEST_BAR - 7))
+    longest = min(max(len(step) for step, _ in named), _LONGEST_STEP, max(1, width - _SHORTEST_BAR - 7))
     lines = []
     for step, count in named:
         line = Text(step, no_wrap=True)

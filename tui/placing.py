@@ -62,7 +62,7 @@ def place(hall: Hall, width: int, height: int) -> Placing:
     """The roomiest placing that needs no scrolling; if none does, the densest that still names its racks."""
     if not hall.racks or width < 1:
         return Placing()
-    for node_cells, names in ((2, "named"), (1, "named"), (1, "")):
+    for node_cells, names in ((3, "named"), (2, "named"), (1, "named"), (1, "")):
         found = _place(hall, width, node_cells, names)
         if found.height <= height:
             return found
