@@ -151,4 +151,6 @@ def _one(snapshot: Snapshot, host: str) -> Outcome:
 
 
 def _as_ours(error: ExportError) -> UsageError | Halt:
-    return Halt(str(error)) if error.written else UsageError(str(error))
+    if not error.written:
+        return UsageError(str(error))
+    return Halt(f"{error}; {error.written} objects were written before and stay: the next run goes on from them")
