@@ -20,6 +20,8 @@ SMALL, LARGE = (80, 24), (160, 50)
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 _UPDATE = "FLEET_UPDATE_SNAPSHOTS"
 BEAT_S = 1.0
+_STILL = 3
+"""Looks at an unchanged screen after which it has come to rest."""
 
 
 class Metronome:
@@ -82,10 +84,11 @@ class Rig:
 
     async def settle(self) -> None:
         """Until layout and painting have come to rest."""
-        before = ""
-        while (now := self.text()) != before:
-            before = now
+        before, still = "", 0
+        while still < _STILL:
             await self.pilot.pause()
+            now = self.text()
+            still, before = (still + 1 if now == before else 0), now
 
     def text(self) -> str:
         """What the screen shows."""

@@ -64,7 +64,7 @@ def chosen(rig: Rig) -> str | None:
 async def test_what_happens_in_the_journal_is_seen_at_the_next_beat(run: Path, size: tuple[int, int]) -> None:
     at = story().at
     async with cockpit(run, size, at=at) as rig:
-        assert "2/2" in rig.text()
+        await rig.sees("2/2")
         assert "8 nodes in 2 racks" in rig.text()
         await append(run, at, [ev.NodeQuarantined(node="gpu0003", reason="bmc-gone", message="it is silent")])
         assert "bmc-gone" not in rig.text()
