@@ -56,9 +56,9 @@ class SnmpFace:
                 raise OSError(f"{pdu.spec.name}: cannot listen on {where}: {cause.strerror}") from cause
             transport = udp.UdpAsyncioTransport().open_server_mode(sock=link)
             config.add_transport(engine, (*udp.DOMAIN_NAME, number), transport)
-        where = context.SnmpContext(engine)
+        served = context.SnmpContext(engine)
         for responder in (_Get, _Next, _Set):
-            responder(engine, where, self)
+            responder(engine, served, self)
 
     def close(self) -> None:
         """Stop listening."""
