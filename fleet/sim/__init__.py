@@ -5,5 +5,6 @@ agree with itself, so the hall has its own clock, its own package parser and its
 
 A BMC (`fleet.sim.bmc.Bmc`) answers as a synchronous function of request, state and clock; TLS (`fleet.sim.face`) is
 only its face. Beside it stand the node's OS (`nodeos`, SSH), leaf switches (`switch`, SSH), PDUs (`pdu`, SNMPv3) and the
-installer (`installer`, HTTP), each a model with a thin face of its own. Nothing here was ever compared dynamically with real hardware: see docs/hall.md.
+installer (`installer`, HTTP), each a model with a thin face of its own. Nothing here was ever compared dynamically with
+real hardware: see docs/hall.md.
 """
