@@ -313,8 +313,8 @@ class Recorded:
 
 
 def encode(event: Event) -> str:
-    """The event's fields as compact JSON, without its kind."""
-    return json.dumps(asdict(event), separators=(",", ":"), ensure_ascii=False)
+    """The event's fields as compact JSON, without its kind. ASCII: a BMC may send halves of characters, which no file can hold."""
+    return json.dumps(asdict(event), separators=(",", ":"))
 
 
 def decode(kind: str, data: str) -> Event:

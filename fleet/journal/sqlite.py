@@ -143,7 +143,7 @@ class SqliteJournal(SqliteReader):
                     self._write.execute("INSERT INTO events VALUES(?,?,?,?,?)", (seq, rollout, at, event.kind, data))
                     _project(self._write, rollout, at, event)
             self._write.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 (whoever waits must hear of it: a dead writer thread answers nobody)
             if self._write.in_transaction:
                 self._write.execute("ROLLBACK")
             failure = JournalUnwritable(
