@@ -87,9 +87,7 @@ async def test_a_hint_to_wait_is_heeded(
     assert clock.slept_s == [120.0]
 
 
-async def test_an_endless_body_is_cut_off(
-    certificate: Certificate, driver: RedfishDriver, ledger: MemoryLedger
-) -> None:
+async def test_an_endless_body_is_cut_off(certificate: Certificate, login: Credential, ledger: MemoryLedger) -> None:
     chunk = b" " * 2**20
     sent = 0
 
