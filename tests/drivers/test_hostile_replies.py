@@ -101,6 +101,7 @@ async def test_an_endless_body_is_cut_off(certificate: Certificate, login: Crede
             sent += 1
 
     async with serving(certificate, honest, {SYSTEM: stream}) as served:
+        driver = RedfishDriver([login], clock=FieldClock(io_timeout_s=60.0))
         bmc = bmc_of(driver, served, ledger)
         with pytest.raises(NodeFault, match="goes on beyond"):
             await bmc.connect()
