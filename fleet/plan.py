@@ -234,9 +234,8 @@ def build(
         Counter(str(feed) for node in nodes for feed in node.feeds),
     )
     order = spread(nodes)
-    waves = {
-        node: index for index, start in enumerate((0, *caps.waves[:-1])) for node in order[start : caps.waves[index]]
-    }
+    bounds = zip((0, *caps.waves), caps.waves, strict=False)
+    waves = {node: index for index, (start, full) in enumerate(bounds) for node in order[start:full]}
     entries = {name: _planned(survey, recipe, waves[name], targets) for name, (survey, recipe) in planned.items()}
     entries |= {name: _refused(survey, reason, message) for name, (survey, reason, message) in refused.items()}
     return Plan(
