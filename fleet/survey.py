@@ -1,8 +1,8 @@
 """The precheck: read every node before anything is touched (field guide 1.7, PRECHECK). Read only, many at once."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from fleet.clock import Clock
 from fleet.context import Recorder
@@ -15,6 +15,7 @@ from fleet.vendors import classify, profile_named
 from fleet.vendors.discovery import Discovery
 from inventory.model import Node
 
+Result = TypeVar("Result")
 _AT_ONCE = 128
 _PATIENCE_S = 60.0
 """Field seconds a silent BMC gets before the survey calls it unreachable: nobody is waiting for it to restart."""
@@ -57,8 +58,16 @@ async def survey(
         seen(result)
         return result
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(node)) for node in nodes]
+    return await _together(one(node) for node in nodes)
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """All at once. The first fault ends them all and comes out as itself: a journal that cannot be written has its own exit code."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
@@ -133,7 +142,4 @@ async def sweep(
             finally:
                 await bmc.close()
 
-    async with asyncio.TaskGroup() as group:
-        for node in nodes:
-            if leftovers.get(str(node.id)):
-                group.create_task(one(node))
+    await _together(one(node) for node in nodes if leftovers.get(str(node.id)))
