@@ -89,6 +89,8 @@ class Machine:
     """Ground truth: power actions and BMC resets while an image was being written."""
     effects: list[tuple[float, str]] = field(default_factory=list)
     """Ground truth: everything that changed the machine, and when."""
+    broken_reads: set[str] = field(default_factory=set)
+    """Reads that answer 503 for ever: identify, observe."""
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def settle(self) -> None:
@@ -179,8 +181,10 @@ class ModelBmc:
         self._process.must_live()
         self._machine.settle()
 
-    async def _request(self) -> Machine:
+    async def _request(self, read: str = "") -> Machine:
         await self._pass()
+        if read in self._machine.broken_reads:
+            raise Transient("503")
         if self._machine.clock.now() < self._machine.away_until:
             raise Transient("connection refused")
         if self._uri not in self._machine.sessions:
@@ -216,7 +220,7 @@ class ModelBmc:
         await self.connect()
 
     async def observe(self) -> Observation:
-        machine = await self._request()
+        machine = await self._request("observe")
         items = tuple(FirmwareItem(id=name, version=version) for name, version in machine.active.items())
         return Observation(
             node=NodeId(str(self._node.id)),
@@ -229,7 +233,7 @@ class ModelBmc:
         )
 
     async def identify(self) -> tuple[str, str]:
-        return (await self._request()).serial, "u"
+        return (await self._request("identify")).serial, "u"
 
     async def power_state(self) -> PowerState:
         return (await self._request()).power
