@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from fleet.errors import Reason
 from fleet.events import Json
 from fleet.policy.admission import Domains
 from fleet.policy.spec import Caps, RolloutSpec, resolve
-from fleet.profile import Profile
+from fleet.profile import Profile, Rollback
 from fleet.step import StepSpec
 from fleet.target import Target
 from inventory.baseline import Activation, Baseline
@@ -223,8 +223,10 @@ def build(
         except CannotPlan as refusal:
             refused[name] = (survey, refusal.reason, str(refusal))
             continue
-        recipes.setdefault(recipe.name, recipe)
-        targets.update(its_targets)
+        if recipe.name not in recipes:
+            recipe, its_targets = _own_names(recipe, its_targets, targets)
+            recipes[recipe.name] = recipe
+            targets.update(its_targets)
         planned[name] = (survey, recipes[recipe.name])
     nodes = [survey.node for survey, _ in planned.values()]
     caps = resolve(
@@ -247,6 +249,31 @@ def build(
         targets=targets,
         caps=caps,
     )
+
+
+def _own_names(
+    recipe: Recipe, its_targets: Mapping[str, Target], taken: Mapping[str, Target]
+) -> tuple[Recipe, Mapping[str, Target]]:
+    """The same, its targets renamed where another platform's target of that name is another goal."""
+
+    def substance(target: Target) -> Target:
+        return replace(target, rollback=Rollback.NONE, previous="")
+
+    clashing = [name for name, own in its_targets.items() if name in taken and substance(own) != substance(taken[name])]
+    names = {name: f"{name}:{recipe.name}" for name in clashing}
+    steps = tuple(
+        replace(
+            step,
+            args={key: names.get(str(value), value) if key == "target" else value for key, value in step.args.items()},
+        )
+        for step in recipe.steps
+    )
+    ways = tuple(replace(way, target=names.get(way.target, way.target)) for way in recipe.ways_back)
+    renamed = {
+        names.get(name, name): replace(own, name=names.get(name, name), previous=names.get(own.previous, own.previous))
+        for name, own in its_targets.items()
+    }
+    return replace(recipe, steps=steps, ways_back=ways), renamed
 
 
 def _planned(survey: Survey, recipe: Recipe, wave: int, targets: Mapping[str, Target]) -> PlannedNode:
