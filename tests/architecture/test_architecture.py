@@ -12,9 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("fleet", "inventory", "playbooks", "tui")
-MODULES = sorted(
-    path for name in PACKAGES for path in (ROOT / name).rglob("*.py") if "__pycache__" not in path.parts
-)
+MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py") if "__pycache__" not in path.parts)
 LINES, FUNCTION_LINES, MEDIAN_LINES = 400, 50, 180
 
 
@@ -87,7 +85,9 @@ def test_the_median_module_is_short() -> None:
     assert lengths[len(lengths) // 2] < MEDIAN_LINES
 
 
-FORBIDDEN = re.compile(r"verify\s*=\s*False|ssl\s*=\s*False|CERT_NONE|known_hosts\s*=\s*None|check_hostname\s*=\s*False")
+FORBIDDEN = re.compile(
+    r"verify\s*=\s*False|ssl\s*=\s*False|CERT_NONE|known_hosts\s*=\s*None|check_hostname\s*=\s*False"
+)
 
 
 def offences(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
@@ -104,12 +104,10 @@ def test_there_is_no_way_to_turn_verification_off() -> None:
 
 
 def test_time_is_read_and_waited_for_in_one_place() -> None:
-    own = [
-        path
-        for path in MODULES
-        if path != ROOT / "fleet/clock.py" and not path.is_relative_to(ROOT / "fleet/sim")
-    ]
-    direct = re.compile(r"\btime\.(time|sleep|monotonic|perf_counter)\(|asyncio\.sleep\((?!0\))|datetime\.(now|utcnow)\(|date\.today\(")
+    own = [path for path in MODULES if path != ROOT / "fleet/clock.py" and not path.is_relative_to(ROOT / "fleet/sim")]
+    direct = re.compile(
+        r"\btime\.(time|sleep|monotonic|perf_counter)\(|asyncio\.sleep\((?!0\))|datetime\.(now|utcnow)\(|date\.today\("
+    )
     imported = re.compile(r"from time import|from asyncio import .*\bsleep\b")
     assert not offences(direct, own)
     assert not offences(imported, own)
@@ -118,7 +116,18 @@ def test_time_is_read_and_waited_for_in_one_place() -> None:
 def test_the_wheel_holds_the_four_packages_and_their_data(tmp_path: Path) -> None:
     if importlib.util.find_spec("hatchling") is None:
         pytest.skip("hatchling is not installed here: the wheel is built where it is")
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("*.whl")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.machine import Process
+from support.rollout import ROLLOUT, Hall, HeldJournal, Running, hall, plan_for
 
 from fleet import events as ev
 from fleet.engine import Watcher
@@ -16,8 +18,6 @@ from fleet.plan import Plan
 from fleet.policy.spec import RolloutSpec
 from fleet.state import NodeStatus, RolloutStatus
 from inventory.model import Node
-from support.machine import Process
-from support.rollout import ROLLOUT, Hall, HeldJournal, Running, hall, plan_for
 
 
 def request(verb: Verb) -> Request:
@@ -85,7 +85,7 @@ def test_after_an_abort_no_effect_begins_but_that_of_the_step_under_way(tmp_path
     place = hall(tmp_path / "j.db")
 
     def abort(running: Running) -> None:
-        asyncio.get_running_loop().create_task(running.engine._obey(request(Verb.ABORT)))  # noqa: RUF006 (ends with the loop)
+        asyncio.get_running_loop().create_task(running.engine._obey(request(Verb.ABORT)))
 
     async def story() -> Exit:
         await place.prepare()
@@ -112,7 +112,7 @@ def test_a_resume_does_not_undo_an_abort(tmp_path: Path) -> None:
             await running.engine._obey(request(Verb.ABORT))
             await running.engine._obey(request(Verb.RESUME))
 
-        asyncio.get_running_loop().create_task(both())  # noqa: RUF006 (ends with the loop)
+        asyncio.get_running_loop().create_task(both())
 
     async def story() -> Exit:
         await place.prepare()
@@ -141,7 +141,7 @@ def test_a_halt_parks_the_others_and_a_resume_while_they_park_takes_them_all_up(
     place.machines["n3"].flash_s = 900.0
 
     def resume(running: Running) -> None:
-        asyncio.get_running_loop().create_task(running.engine._obey(request(Verb.RESUME)))  # noqa: RUF006 (ends with the loop)
+        asyncio.get_running_loop().create_task(running.engine._obey(request(Verb.RESUME)))
 
     async def story() -> Exit:
         await place.prepare()
@@ -178,7 +178,7 @@ def test_a_pause_holds_every_node_at_its_safe_point_until_the_resume(tmp_path: P
             await running.engine._obey(request(Verb.RESUME))
             running.engine._wake.set()
 
-        asyncio.get_running_loop().create_task(later())  # noqa: RUF006 (ends with the loop)
+        asyncio.get_running_loop().create_task(later())
 
     async def story() -> Exit:
         await place.prepare()

@@ -115,7 +115,9 @@ def plan_for(
 ) -> Plan:
     """Planned by the real planner."""
     of = of or baseline(component("bmc"), component("bios"))
-    spec = spec or RolloutSpec(waves=(len(nodes),), max_in_flight=len(nodes), rack=None, failure_budget=len(nodes), on_failure=on_failure)
+    spec = spec or RolloutSpec(
+        waves=(len(nodes),), max_in_flight=len(nodes), rack=None, failure_budget=len(nodes), on_failure=on_failure
+    )
     kind = profile(*of.components)
     seen = versions or dict.fromkeys(of.components, "old")
     surveys = [survey(item, seen, kind) for item in nodes]
@@ -239,7 +241,10 @@ class Running:
 
 
 def hall(
-    path: Path, names: Sequence[str] = ("n1",), faults: Sequence[str] = (), plan: Callable[[list[Node]], Plan] = plan_for
+    path: Path,
+    names: Sequence[str] = ("n1",),
+    faults: Sequence[str] = (),
+    plan: Callable[[list[Node]], Plan] = plan_for,
 ) -> Hall:
     """Fresh machines on old versions."""
     clock = VirtualClock()

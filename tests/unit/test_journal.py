@@ -114,7 +114,7 @@ async def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None
     path = tmp_path / "j.db"
     kept = 0
     async with journal_at(path, max_bytes=200_000) as journal:
-        with pytest.raises(JournalUnwritable, match=r"j\.db.*full.*fleet resume"):
+        with pytest.raises(JournalUnwritable, match=r"j\.db.*full.*fleet resume"):  # noqa: PT012 (until it is full)
             for _ in range(1000):
                 await journal.append(R, ev.NodeUncertain(node="n", effect="e", why="x" * 1000))
                 kept += 1
