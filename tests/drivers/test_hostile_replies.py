@@ -99,6 +99,7 @@ async def test_an_endless_body_is_cut_off(certificate: Certificate, login: Crede
         while True:
             await response.write(chunk)
             sent += 1
+            await asyncio.sleep(0)  # a write to a dead socket does not wait: let the loop see that it is dead
 
     async with serving(certificate, honest, {SYSTEM: stream}) as served:
         driver = RedfishDriver([login], clock=FieldClock(io_timeout_s=60.0))
