@@ -22,6 +22,7 @@ from fleet.journal.port import Verb
 from fleet.journal.reading import BUSY_S, SCHEMA_VERSION, SqliteReader, check_version
 
 _SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS events(
   seq INTEGER PRIMARY KEY, rollout TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_rollout ON events(rollout, seq);
@@ -34,7 +35,9 @@ CREATE TABLE IF NOT EXISTS sessions(
 CREATE TABLE IF NOT EXISTS requests(
   id INTEGER PRIMARY KEY AUTOINCREMENT, rollout TEXT NOT NULL, verb TEXT NOT NULL, by TEXT NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
 """
+"""In one transaction: a crash leaves a whole journal or an empty file, never tables without their version."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,9 @@ def _connect(path: Path, *, create: bool, max_bytes: int | None = None) -> sqlit
         check_same_thread=False,
         timeout=BUSY_S,
     )
+    # Before anything is written: a database of somebody else's must stay as it is. One without tables is about to be ours.
+    (tables,) = link.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    check_version(path, link.execute("PRAGMA user_version").fetchone()[0], oldest=1 if tables else 0)
     link.execute("PRAGMA journal_mode = WAL")
     link.execute("PRAGMA synchronous = FULL")
     if max_bytes is not None:
@@ -95,7 +101,6 @@ class SqliteJournal(SqliteReader):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write = _connect(path, create=True, max_bytes=max_bytes)
-            check_version(path, self._write.execute("PRAGMA user_version").fetchone()[0], oldest=0)
             self._write.executescript(_SCHEMA)
             self._write.execute("BEGIN IMMEDIATE")
             self._write.execute("ROLLBACK")
