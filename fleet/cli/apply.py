@@ -6,6 +6,7 @@ import re
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -135,7 +136,7 @@ async def _start(
 async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, ...], *, downgrade: str) -> Plan:
     sources, clock, console = attempt.sources, attempt.clock, attempt.wishes.console
     driver = compose.make_driver(sources, clock)
-    leftovers = compose.leftover_sessions(attempt.journal)
+    leftovers = compose.leftover_sessions(attempt.journal, attempt.ledger.state.rollout)
     done = 0
     with console.status(f"reading {len(sources.nodes)} nodes, changing nothing") as status:
 
@@ -170,7 +171,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
         recorder=ledger,
     )
     nodes = {str(node.id): node for node in sources.nodes}
-    executor = LocalExecutor(around, nodes, compose.leftover_sessions(journal))
+    executor = LocalExecutor(around, nodes, compose.leftover_sessions(journal, around.rollout))
     engine = Engine(
         plan=plan,
         ledger=ledger,
@@ -187,7 +188,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     idle = [
         node for name, node in nodes.items() if name not in plan.nodes or ledger.state.nodes[name].status not in _WORKED
     ]
-    await sweep(idle, profiles, driver, ledger, compose.leftover_sessions(journal))
+    await sweep(idle, profiles, driver, ledger, compose.leftover_sessions(journal, around.rollout))
     return result
 
 
