@@ -224,8 +224,7 @@ def build(
             refused[name] = (survey, refusal.reason, str(refusal))
             continue
         if recipe.name not in recipes:
-            recipe, its_targets = _own_names(recipe, its_targets, targets)
-            recipes[recipe.name] = recipe
+            recipes[recipe.name], its_targets = _own_names(recipe, its_targets, targets)
             targets.update(its_targets)
         planned[name] = (survey, recipes[recipe.name])
     nodes = [survey.node for survey, _ in planned.values()]
