@@ -16,6 +16,7 @@ from fleet.policy.window import Window
 from fleet.profile import Rollback, Trust
 from inventory.baseline import Activation
 
+BMC_ONLY = frozenset({Activation.BMC_RESET})
 BOTH = baseline(component("bmc"), component("bios"))
 
 
@@ -54,7 +55,7 @@ def test_stones_that_lead_in_a_circle_are_refused() -> None:
     [
         ({}, BOTH, profile("bmc", "bios"), OFFERS, Reason.COMPONENT_MISSING, "no inventory item"),
         ({"bmc": "old"}, BOTH, profile("bmc"), OFFERS, Reason.COMPONENT_MISSING, "has no component 'bios'"),
-        ({"bmc": "old", "bios": "old"}, BOTH, profile("bmc", "bios"), frozenset({Activation.BMC_RESET}), Reason.NO_ACTIVATION, "bios needs dc-cycle"),
+        ({"bmc": "old", "bios": "old"}, BOTH, profile("bmc", "bios"), BMC_ONLY, Reason.NO_ACTIVATION, "bios needs dc-cycle"),
         ({"bmc": "old"}, baseline(component("bmc", models=("X*",))), profile("bmc"), OFFERS, Reason.NO_PATH, "is for X"),
         ({"bmc": "old"}, baseline(component("bmc")), profile("bmc", trust=Trust.READ_ONLY), OFFERS, Reason.UNKNOWN_HARDWARE, "read-only"),
     ],
