@@ -20,6 +20,8 @@ from playbooks.steps.waiting import again, marker_json, ready
 
 _PATIENCE = 3.0
 """A task that vanished may still be flashing: nothing is reset before this many times the expected duration (F01, F08)."""
+_POLL_S = (15.0, 90.0)
+"""Between two looks at a task: seldom in the middle of a flash, often near its expected end (field guide B.22)."""
 _SETTLE_S = 600.0
 """Resources may be stubs for this long after a reset (F39), and versions old."""
 
@@ -153,7 +155,7 @@ async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_o
                 f"{target.component}: still {reading.state if reading else 'without a task'} after {waited:.0f} s; it may still"
                 " be flashing: do not cut its power",
             )
-        await ctx.clock.sleep(min(max((part.flash_s - waited) / 3, 10.0), 60.0))
+        await ctx.clock.sleep(min(max((part.flash_s - waited) / 3, _POLL_S[0]), _POLL_S[1]))
 
 
 async def _read(ctx: NodeContext, uri: str | None) -> TaskReading | None:
