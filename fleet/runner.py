@@ -62,31 +62,28 @@ class NodeLedger:
 
     node: str
     recorder: Recorder
-    lost: dict[str, str] = field(default_factory=dict)
-    """Context -> "" of logins that were begun and never answered: a session may exist that nobody knows."""
     _contexts: dict[str, str] = field(default_factory=dict)
 
     async def opening(self, context: str) -> None:
         """About to be created."""
-        self.lost[context] = ""
         await self.recorder.record(ev.SessionOpening(node=self.node, context=context))
 
     async def opened(self, uri: str, context: str) -> None:
-        """Created."""
-        self._contexts[uri] = context
-        self.lost.pop(context, None)
+        """Created. Ids restart with a BMC: what was at this address before is gone."""
+        before, self._contexts[uri] = self._contexts.get(uri), context
         await self.recorder.record(ev.SessionOpened(node=self.node, context=context, uri=uri))
+        if before is not None:
+            await self.absent(before)
+
+    async def absent(self, context: str) -> None:
+        """Never came to be, or is gone."""
+        await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
 
     async def closed(self, uri: str) -> None:
         """Gone."""
         context = self._contexts.pop(uri, None)
         if context is not None:
-            await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
-
-    async def refused(self) -> None:
-        """The BMC refused the login, so there is no session."""
-        contexts, self.lost = tuple(self.lost), {}
-        await self.recorder.record(*(ev.SessionClosed(node=self.node, context=context) for context in contexts))
+            await self.absent(context)
 
 
 class NodeRun:
@@ -226,10 +223,9 @@ class NodeRun:
 
     async def _connect(self) -> None:
         """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""
-        await connect(self._bmc, self._ledger, self._around.clock, give_up_s=_CONNECT_S)
+        await connect(self._bmc, self._around.clock, give_up_s=_CONNECT_S)
         await self._ctx.remember_restarts()
-        leftovers = {**self._leftovers, **self._ledger.lost}
-        await clear_leftovers(self._bmc, self._name, leftovers, self._around.recorder)
+        await clear_leftovers(self._bmc, self._name, self._leftovers, self._around.recorder)
         await self._ctx.require_identity()
 
     async def _observed(self, when: str, seen: Observation) -> None:
@@ -280,7 +276,7 @@ def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
             return NodeFault(Reason.UNREACHABLE, str(error))
 
 
-async def connect(bmc: Bmc, ledger: NodeLedger, clock: Clock, *, give_up_s: float) -> None:
+async def connect(bmc: Bmc, clock: Clock, *, give_up_s: float) -> None:
     """Keep trying while the BMC is merely silent. A refused login or a wrong certificate is final at once."""
     give_up = clock.now() + give_up_s
     wait_s = 5.0
@@ -292,22 +288,22 @@ async def connect(bmc: Bmc, ledger: NodeLedger, clock: Clock, *, give_up_s: floa
                 raise NodeFault(Reason.UNREACHABLE, f"no answer for {give_up_s:.0f} s: {transient}") from transient
             await clock.sleep(wait_s)
             wait_s = min(wait_s * 2, 60.0)
-        except NodeFault as fault:
-            if fault.reason is Reason.LOGIN_REFUSED:
-                await ledger.refused()
-            raise
         else:
             return
 
 
 async def clear_leftovers(bmc: Bmc, node: str, leftovers: Mapping[str, str], recorder: Recorder) -> None:
-    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced."""
+    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced.
+
+    What a BMC would not delete stays in the journal. Those that were only announced are the driver's to report (SessionLedger).
+    """
     if not leftovers:
         return
     uris = tuple(uri for uri in leftovers.values() if uri)
     contexts = tuple(context for context, uri in leftovers.items() if not uri)
-    await bmc.clear_sessions(uris, contexts)
-    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in leftovers))
+    gone = frozenset(await bmc.clear_sessions(uris, contexts))
+    closed = [context for context, uri in leftovers.items() if uri in gone]
+    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in closed))
 
 
 def numbered(steps: Sequence[StepSpec], prefix: str = "") -> list[tuple[str, StepSpec]]:

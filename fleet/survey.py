@@ -78,15 +78,13 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
         profile = profile_named(node.profile) if node.profile else await _classify(node, driver, ledger, clock)
         bmc = driver.bmc(node, profile, ledger)
         try:
-            await connect(bmc, ledger, clock, give_up_s=_PATIENCE_S)
+            await connect(bmc, clock, give_up_s=_PATIENCE_S)
             await clear_leftovers(bmc, str(node.id), leftovers, recorder)
             observation = await bmc.observe()
             offers = bmc.offers()
         finally:
             await bmc.close()
     except NodeFault as fault:
-        if fault.reason is Reason.LOGIN_REFUSED:
-            await ledger.refused()
         return Survey(node=node, profile=profile, reason=fault.reason, message=str(fault))
     except (Transient, OutcomeUnknown) as silent:
         return Survey(node=node, profile=profile, reason=Reason.UNREACHABLE, message=str(silent))

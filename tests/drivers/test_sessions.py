@@ -217,3 +217,43 @@ async def test_the_password_is_shown_nowhere(
         frame = frame.tb_next
     assert PASSWORD in json.dumps([seen.body.decode() for seen in served.seen])
     assert not [text for text in shown if PASSWORD in text]
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        (503, ["opening", "absent", "opening", "opened", "closed"]),
+        # Behind a 500 there may be a session: it is looked for after the next login, and only then struck out.
+        (500, ["opening", "opening", "opened", "absent", "closed"]),
+    ],
+)
+async def test_a_login_that_made_no_session_leaves_none_in_the_ledger(
+    status: int, lines: list[str], certificate: Certificate, driver: RedfishDriver, ledger: MemoryLedger
+) -> None:
+    def failing(_seen: Seen) -> web.StreamResponse:
+        return error(status, "Base.1.0.InternalError", "not now")
+
+    def answer(seen: Seen) -> Awaitable[web.StreamResponse] | web.StreamResponse:
+        collection = (seen.method, seen.path) == ("GET", SESSIONS)
+        return reply({"Members": [{"@odata.id": f"{SESSIONS}/1"}]}) if collection else first(seen)
+
+    first = instead(SESSIONS, failing, method="POST")
+    async with serving(certificate, answer) as served:
+        bmc = bmc_of(driver, served, ledger)
+        with pytest.raises(Transient):
+            await bmc.connect()
+        await bmc.connect()
+        await bmc.close()
+    assert [line[0] for line in ledger.lines] == lines
+
+
+async def test_a_session_of_before_at_our_own_address_is_gone(
+    certificate: Certificate, driver: RedfishDriver, ledger: MemoryLedger
+) -> None:
+    """Ids restart with a BMC: another session of ours answers there now, and must not be deleted."""
+    async with serving(certificate, honest) as served:
+        bmc = bmc_of(driver, served, ledger)
+        await bmc.connect()
+        assert await bmc.clear_sessions((f"{SESSIONS}/1",), ()) == (f"{SESSIONS}/1",)
+        assert ("DELETE", f"{SESSIONS}/1") not in served.effects()
+        await bmc.close()

@@ -320,6 +320,8 @@ class ModelBmc:
             raise NodeFault(Reason.PROTOCOL, "asked to delete the session in use")
         for uri in doomed:
             del machine.sessions[uri]
+        for context in contexts:
+            await self._ledger.absent(context)
         return (*uris, *doomed)
 
     async def close(self) -> None:

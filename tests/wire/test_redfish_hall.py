@@ -68,6 +68,10 @@ class Ledger:
         assert context in self.contexts
         self.uris.add(uri)
 
+    async def absent(self, context: str) -> None:
+        """See `SessionLedger`."""
+        assert context in self.contexts
+
     async def closed(self, uri: str) -> None:
         """See `SessionLedger`."""
         self.uris.discard(uri)

@@ -25,6 +25,8 @@ NOT_READY_PAUSE_S = 60.0
 """A BMC that restarted answers 401 until its PAM is up; more tries lock the account (field guide 4, F31)."""
 REFUSED = frozenset({401, 403})
 BAD_REQUEST = 400
+MADE_NOTHING = frozenset({*range(400, 500), 503})
+"""Answers to a login that came from the service itself and made no session; behind another 5xx there may be one."""
 
 Found = TypeVar("Found")
 
@@ -150,8 +152,10 @@ class Access:
             found |= dict.fromkeys(document.member_links(await self.get(sessions)))
         own = frozenset(map(document.path_of, uris))
         gone: list[str] = []
+        stayed: set[str] = set()
         for uri in found:
             if self.session is not None and uri == self.session.uri:
+                gone += [uri] if uri in own else []  # ids restart with a BMC: the one of before cannot be there any more
                 continue
             reply = await self.find(uri)
             context = "" if reply is None else document.text(reply.body, "Context")
@@ -159,10 +163,13 @@ class Access:
             if reply is not None and ours:
                 self._met.add(uri)
                 if not await self._deleted(uri):
+                    stayed.add(context)
                     continue
             if reply is None or ours or uri in own:
                 gone.append(uri)
                 await self._ledger.closed(uri)
+        for context in sorted(wanted - stayed):
+            await self._ledger.absent(context)
         return tuple(gone)
 
     async def _renewing(self, read: Callable[[], Awaitable[Found]]) -> Found:
@@ -197,10 +204,15 @@ class Access:
         reply = await self._asked(sessions, login, context)
         where = f"{self.channel.base}: login as {login.user!r}"
         if reply.status in REFUSED:
+            await self._ledger.absent(context)
             if last:
                 raise NodeFault(Reason.LOGIN_REFUSED, f"{where} was refused: {reply.sentence}; check the credential")
             return False
         if reply.status not in OK:
+            if reply.status in MADE_NOTHING:
+                await self._ledger.absent(context)
+            else:
+                self._unanswered.add(context)
             raise Transient(f"{where}: {reply.sentence}", retry_after_s=reply.retry_after_s)
         token = reply.headers.get("X-Auth-Token", "").strip()
         uri = document.path_of(reply.headers.get("Location", "")) or document.path_of(reply.body.get("@odata.id"))
@@ -223,6 +235,9 @@ class Access:
         except OutcomeUnknown as error:
             self._unanswered.add(context)
             raise Transient(str(error)) from None
+        except Transient:
+            await self._ledger.absent(context)
+            raise
         return reply
 
     async def _deleted(self, uri: str) -> bool:
