@@ -104,13 +104,14 @@ class SqliteJournal(SqliteReader):
             self._write.executescript(_SCHEMA)
             self._write.execute("BEGIN IMMEDIATE")
             self._write.execute("ROLLBACK")
+            # A damaged file says so now, not in the middle of a rollout.
+            self._write.execute("SELECT max(seq) FROM events").fetchone()
             super().__init__(path, _connect(path, create=False))
         except (sqlite3.Error, OSError) as error:
             raise JournalUnwritable(
                 f"{path}: the journal cannot be opened for writing: {error}; nothing was started. Check its folder's"
                 " permissions and free space, or name another with --journal"
             ) from error
-        self._seq: int = self._write.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
