@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet.errors import Reason
+from fleet.errors import Reason, UsageError
 from fleet.events import Json
 from fleet.policy.admission import Domains
 from fleet.policy.spec import Caps, RolloutSpec, resolve
@@ -130,7 +130,11 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Json) -> "Plan":
-        """From the journal."""
+        """From the journal. Raises UsageError for a plan of another version."""
+        if data["version"] != PLAN_VERSION:
+            raise UsageError(
+                f"the plan in the journal is of version {data['version']}, this Fleetwave reads {PLAN_VERSION}"
+            )
         return cls(
             playbook=data["playbook"],
             baseline=data["baseline"],

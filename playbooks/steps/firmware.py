@@ -102,7 +102,7 @@ async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, st
     `staged_over`: the wanted version ran before already, under another image that waits; then versions prove nothing.
     """
     timings = ctx.bmc.profile.timings
-    at = float(intent["at"])
+    at, looked = float(intent["at"]), ctx.clock.now()
     for _ in range(timings.settle_reads):
         readiness = await _patiently(ctx)
         new = [task for task in readiness.known_tasks if task not in intent["known_tasks"]]
@@ -111,12 +111,18 @@ async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, st
         if not staged_over and target.diff((await ctx.observe()).items).met:
             return {"task": None, "note": "the wanted version is there already", "at": at}
         await ctx.clock.sleep(timings.settle_interval_s)
-    if await ctx.restarted_since(BootMarker(**intent["marker"])) is Restarted.NO:
+    kept_s = ctx.bmc.profile.quirks.tasks_kept_s
+    same_boot = await ctx.restarted_since(BootMarker(**intent["marker"])) is Restarted.NO
+    if same_boot and looked - at < kept_s:
         return None
+    lost = (
+        f"a task that ended may be listed no longer (kept {kept_s:.0f} s)"
+        if same_boot
+        else "the BMC may have restarted since"
+    )
     raise NodeFault(
         Reason.OUTCOME_UNKNOWN,
-        f"{target.component}: the image may or may not have arrived before the BMC restarted; read its slots and logs before"
-        " flashing again",
+        f"{target.component}: the image may or may not have arrived: {lost}; read slots and logs before flashing again",
     )
 
 
@@ -188,7 +194,7 @@ async def _without_task(ctx: NodeContext, target: Target, waited: float) -> str:
     return f"{target.version} handed over; its task is gone, the version after activation decides"
 
 
-@step("firmware.activate")
+@step("firmware.activate", arguments=None)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareActivate:
     """Bring everything flashed into force with the least power actions, each once, and verify every instance."""
