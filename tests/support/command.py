@@ -18,7 +18,10 @@ from fleet.journal.reading import look
 
 FLEET = Path(sys.executable).with_name("fleet")
 _HALLS = count(1)
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("FLEET_", "FORCE_COLOR"))}
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("FLEET_", "FORCE_COLOR", "COLUMNS"))
+}
+"""Ours, without what would change what `fleet` does."""
 _LIMIT_S = 60
 
 INVENTORY = """inventory: test-hall
@@ -126,7 +129,7 @@ class Site:
 def run(line: list[str]) -> Ran:
     """A command without a terminal."""
     done = subprocess.run(
-        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LIMIT_S, check=False, env=_ENVIRONMENT
+        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LIMIT_S, check=False, env=ENVIRONMENT
     )
     return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
 
@@ -135,7 +138,7 @@ def run(line: list[str]) -> Ran:
 def started(line: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A command that goes on while the test does something else; it is gone afterwards, whatever happens."""
     process = subprocess.Popen(
-        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_ENVIRONMENT
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     try:
         yield process
