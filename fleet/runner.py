@@ -5,7 +5,7 @@ NodeConfirmed, NodeRolledBack or NodeQuarantined, or it parks at a safe point.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet import events as ev
@@ -151,14 +151,19 @@ class NodeRun:
             if key in self._ctx.state.steps:
                 continue
             self._ctx.enter(steps, key)
-            await self._ctx.safe_point()
+            if not self._begun(key):
+                await self._ctx.safe_point()
             await self._step(key, spec)
+
+    def _begun(self, key: str) -> bool:
+        """Whether the step has announced an effect: then it is in the middle of something, which is no safe point."""
+        return any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects)
 
     async def _step(self, key: str, spec: StepSpec) -> None:
         """Check -> (Met: skip) -> apply -> check again."""
         step = self._around.steps(spec)
         # A step that had begun before a crash is continued, not asked whether it has anything to do.
-        if not any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects):
+        if not self._begun(key):
             found = await step.check(self._ctx)
             if isinstance(found, Met):
                 await self._record(ev.StepEnded(node=self._name, step=key, outcome="met", detail=found.detail))
@@ -223,7 +228,13 @@ class NodeRun:
 
     async def _connect(self) -> None:
         """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""
-        await connect(self._bmc, self._around.clock, give_up_s=_CONNECT_S)
+        effects = self._ctx.state.effects.values()
+        if any(effect.result is None for effect in effects):
+            # It may be restarting because we told it to: then 401 means that it is not ready, and it may be away for long.
+            give_up_s = self._bmc.profile.timings.bmc_return_hard_s
+            await connect(self._bmc.reconnect, self._around.clock, give_up_s=give_up_s)
+        else:
+            await connect(self._bmc.connect, self._around.clock, give_up_s=_CONNECT_S)
         await self._ctx.remember_restarts()
         await clear_leftovers(self._bmc, self._name, self._leftovers, self._around.recorder)
         await self._ctx.require_identity()
@@ -276,13 +287,13 @@ def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
             return NodeFault(Reason.UNREACHABLE, str(error))
 
 
-async def connect(bmc: Bmc, clock: Clock, *, give_up_s: float) -> None:
+async def connect(try_once: Callable[[], Awaitable[None]], clock: Clock, *, give_up_s: float) -> None:
     """Keep trying while the BMC is merely silent. A refused login or a wrong certificate is final at once."""
     give_up = clock.now() + give_up_s
     wait_s = 5.0
     while True:
         try:
-            await bmc.connect()
+            await try_once()
         except Transient as transient:
             if clock.now() + wait_s >= give_up:
                 raise NodeFault(Reason.UNREACHABLE, f"no answer for {give_up_s:.0f} s: {transient}") from transient

@@ -78,7 +78,7 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
         profile = profile_named(node.profile) if node.profile else await _classify(node, driver, ledger, clock)
         bmc = driver.bmc(node, profile, ledger)
         try:
-            await connect(bmc, clock, give_up_s=_PATIENCE_S)
+            await connect(bmc.connect, clock, give_up_s=_PATIENCE_S)
             await clear_leftovers(bmc, str(node.id), leftovers, recorder)
             observation = await bmc.observe()
             offers = bmc.offers()

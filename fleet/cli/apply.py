@@ -182,7 +182,8 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
         wait_for_window=wishes.wait_for_window,
     )
     await compose.stoppable(stack, engine.stop)
-    with Progress(ledger.state, clock, wishes.console) as progress:
+    speed = sources.hall.speed if sources.hall else 1.0
+    with Progress(ledger.state, clock, wishes.console, speed=speed) as progress:
         ledger.watch(progress)
         result = await engine.run(ask=ask)
     idle = [

@@ -99,7 +99,7 @@ def resume(rollout: Name = "last", journal: JournalFile = DEFAULT_JOURNAL, as_js
 
     Example: [bold]fleet resume[/]
     """
-    found = commands_look.find_rollout(journal, rollout)
+    found = commands_look.find_rollout(journal, rollout, living="yes")
     raise typer.Exit(commands_control.resume(journal, found, as_json_lines=_flag(as_json)))
 
 
