@@ -15,7 +15,8 @@ from fleet.cli.hall import read_hall
 
 COMPONENTS = ("bmc", "hgx", "bios")
 """In this order, as the demo's playbook has them."""
-_PORTS = range(8443, 8643)
+_PORTS = range(9443, 9643)
+"""Not those of `fleet demo` and of the tests, which may run beside us."""
 _FIRST_BMC = "127.1.1.1"
 
 
