@@ -42,7 +42,7 @@ nodes:
     per_rack: {nodes}
     bmc:
       address: {network}.{{slot}}
-      port: 8443
+      port: {port}
       credential: bmc
       ca: {hall}/ca.pem
 """
@@ -160,7 +160,8 @@ def write_site(directory: Path, hall: Path, nodes: int, *, budget: str = "5%") -
     """The demo's files, with an inventory whose nodes are where the hall is."""
     demo.write_demo(directory, nodes, budget=budget, on_failure="halt_and_quarantine")
     site = Site(directory=directory, hall=hall)
-    site.inventory.write_text(INVENTORY.format(hall=hall, nodes=nodes, network=(hall / "network").read_text()))
+    network, port = (hall / "place").read_text().split()
+    site.inventory.write_text(INVENTORY.format(hall=hall, nodes=nodes, network=network, port=port))
     return site
 
 
@@ -170,10 +171,18 @@ def running_hall(
 ) -> Iterator[Path]:
     """A hall at addresses of its own: other tests, and other runs of them, have theirs. `faults`: rules in YAML."""
     directory.mkdir(parents=True)
-    network = f"127.{64 + os.getpid() % 128}.{next(_HALLS) % 250}"
-    (directory / "network").write_text(network)
+    process_id = os.getpid()
+    network, port = f"127.{64 + (process_id >> 8) % 128}.{process_id & 255}", 8443 + next(_HALLS)
+    (directory / "place").write_text(f"{network} {port}")
     boxes = [
-        {"name": f"gpu{number:04}", "model": model, "rack": "r1", "slot": number, "address": f"{network}.{number}"}
+        {
+            "name": f"gpu{number:04}",
+            "model": model,
+            "rack": "r1",
+            "slot": number,
+            "address": f"{network}.{number}",
+            "port": port,
+        }
         for number in range(1, nodes + 1)
     ]
     (directory / "boxes.json").write_text(json.dumps(boxes))
