@@ -137,9 +137,11 @@ class Access:
     async def send(
         self, method: str, path: str, body: dict[str, Any] | Body | None, *, effect: str, read_s: float = READ_S
     ) -> Reply:
-        """Send an effect, once. See `Channel.send`; 401 is a Transient: nothing was done, a read will log in anew."""
+        """Send an effect, once. See `Channel.send`; 401 is a Transient: nothing was done, the next request logs in anew."""
+        await self._logged_in()
         reply = await self.channel.send(method, path, body, effect=effect, read_s=read_s)
         if reply.status == UNAUTHORISED:
+            await self.forget()
             raise Transient(f"{self.channel.base}: {effect} was not accepted: the session had ended: {reply.sentence}")
         return reply
 
@@ -155,7 +157,8 @@ class Access:
         stayed: set[str] = set()
         for uri in found:
             if self.session is not None and uri == self.session.uri:
-                gone += [uri] if uri in own else []  # ids restart with a BMC: the one of before cannot be there any more
+                if uri in own:  # ids restart with a BMC: the one of before is not there any more
+                    gone.append(uri)
                 continue
             reply = await self.find(uri)
             context = "" if reply is None else document.text(reply.body, "Context")
@@ -173,6 +176,7 @@ class Access:
         return tuple(gone)
 
     async def _renewing(self, read: Callable[[], Awaitable[Found]]) -> Found:
+        await self._logged_in()
         try:
             return await read()
         except Unauthorised as error:
@@ -184,6 +188,11 @@ class Access:
             return await read()
         except Unauthorised as error:
             raise NodeFault(Reason.LOGIN_REFUSED, f"{error}: a session that was just opened is not accepted") from None
+
+    async def _logged_in(self) -> None:
+        """Log in anew where a session was let go of since it ended."""
+        if self.session is None and self._worked and self._sessions():
+            await self.open()
 
     async def _root(self) -> Document:
         reply = await self.channel.find(ROOT)
