@@ -65,12 +65,14 @@ class FirmwareUpdate:
                     f"{target.image.name} has {target.size_bytes} bytes, the BMC takes {readiness.max_image_bytes} (F17)",
                 )
             await ctx.require_identity()
+            marker = await marker_json(ctx)
+            # Last of all: nothing may be awaited between the gate and the intent, or a pause in between would be too late.
             await ctx.safe_point()
             return {
                 "sha256": target.sha256,
                 "version": target.version,
                 "known_tasks": list(readiness.known_tasks),
-                "marker": await marker_json(ctx),
+                "marker": marker,
                 "at": ctx.clock.now(),
             }
 
