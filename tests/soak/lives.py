@@ -4,7 +4,6 @@ Nothing of the product runs in this process: `fleet` is started as an operator w
 did is read from its journal; what really happened is read from the hall.
 """
 
-import json
 import random
 import subprocess
 import sys
@@ -13,11 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fleet import events as ev
-from fleet.cli import compose, sim
-from fleet.cli.demo import write_demo
+from fleet.cli.demo import hall_for, write_demo
 from fleet.cli.hall import RunningHall, read_hall
 from fleet.errors import UsageError
 from fleet.events import Recorded, RolloutId
@@ -94,37 +91,19 @@ class Place:
 
 @contextmanager
 def place(
-    directory: Path, nodes: int, *, speed: float, faults: str, seed: int, on_failure: str = "roll_back_node"
+    directory: Path,
+    nodes: int,
+    *,
+    speed: float,
+    faults: str,
+    seed: int,
+    on_failure: str = "roll_back_node",
+    budget: str = "100%",
 ) -> Iterator[Place]:
     """A running hall of `nodes` DGX H100 and the files of a rollout over it. Several may run on one machine."""
-    playbook = write_demo(directory, nodes, on_failure=on_failure, budget="100%")
-    hall = directory / "hall"
-    hall.mkdir(parents=True, exist_ok=True)
-    sources = compose.read_sources(directory / "inventory.yaml", playbook, None)
-    process = _hall_process(hall, sources, speed=speed, faults=faults, seed=seed)
-    try:
+    playbook = write_demo(directory, nodes, on_failure=on_failure, budget=budget)
+    with hall_for(directory, playbook, speed=speed, faults=faults, seed=seed) as hall:
         yield Place(directory=directory, hall=hall)
-    finally:
-        sim.stop(hall, process)
-
-
-def _hall_process(
-    hall: Path, sources: compose.Sources, *, speed: float, faults: str, seed: int
-) -> subprocess.Popen[str]:
-    """A hall on a port of its own, below the range of outgoing connections (docs/hall.md)."""
-    boxes = hall / "boxes.json"
-    sim.write_boxes(sources.nodes, boxes)
-    described: list[dict[str, Any]] = json.loads(boxes.read_text())
-    ports = random.Random()  # noqa: S311 (any free port will do)
-    for attempts_left in range(9, -1, -1):
-        port = ports.randrange(10_000, 32_000)
-        boxes.write_text(json.dumps([box | {"port": port} for box in described]))
-        try:
-            return sim.start(hall, speed=speed, faults=sim.fault_file(faults), seed=seed)
-        except UsageError as taken:
-            if not attempts_left or "taken" not in str(taken):
-                raise
-    raise AssertionError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -224,7 +203,7 @@ class Schedule:
         chance = random.Random(seed)  # noqa: S311 (a seeded choice of moments)
         early = max(1, kills // 12)
         return cls(
-            survey_s=tuple(chance.uniform(0.05, 1.0) * planned_s for _ in range(early)),
+            survey_s=tuple(chance.uniform(0.05, 0.8) * planned_s for _ in range(early)),
             progress=tuple(sorted(chance.randrange(1, progress) for _ in range(kills - early))),
             chance=chance,
         )
