@@ -1,5 +1,6 @@
 """`fleet`: commands, and the one place where an error becomes a sentence and an exit code."""
 
+import asyncio
 import subprocess
 import sys
 import traceback
@@ -191,7 +192,7 @@ def outcome(arguments: list[str]) -> int:
     except _Misuse as wrong:
         wrong.show(sys.stderr)
         return Exit.USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
         return _say("interrupted; `fleet resume` continues", Exit.INTERRUPTED)
     except (InputError, SelectorError, SecretError, UnknownEvent, FleetError) as foreseen:
         return _say(str(foreseen), _code(foreseen))
