@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from fleet import events as ev
 from fleet.clock import Clock
-from fleet.errors import JournalUnwritable
 from fleet.events import Event, Recorded
 from fleet.executor import Executor
 from fleet.exits import Exit

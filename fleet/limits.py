@@ -39,7 +39,6 @@ async def retrying(call: Callable[[], Awaitable[Result]], *, clock: Clock, attem
 
     Only for what has no effect: reads. Waits are field time; the BMC's own hint (`retry_after_s`) lengthens one.
     """
-
     try:
         return await call()  # nearly every read: tenacity costs a third of what an HTTP request does
     except Transient as error:

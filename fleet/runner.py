@@ -7,6 +7,7 @@ NodeConfirmed, NodeRolledBack or NodeQuarantined, or it parks at a safe point.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fleet import events as ev
 from fleet.clock import Clock
@@ -24,6 +25,7 @@ from fleet.step import Deferred, Met, StepFactory, StepSpec
 from inventory.model import Node
 from inventory.observed import Observation
 
+Result = TypeVar("Result")
 _CONNECT_S = 600.0
 """Field seconds a BMC may be silent before the node is given up at its start (field guide B.19: BMC return)."""
 
@@ -287,20 +289,18 @@ def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
             return NodeFault(Reason.UNREACHABLE, str(error))
 
 
-async def connect(try_once: Callable[[], Awaitable[None]], clock: Clock, *, give_up_s: float) -> None:
+async def connect(try_once: Callable[[], Awaitable[Result]], clock: Clock, *, give_up_s: float) -> Result:
     """Keep trying while the BMC is merely silent. A refused login or a wrong certificate is final at once."""
     give_up = clock.now() + give_up_s
     wait_s = 5.0
     while True:
         try:
-            await try_once()
+            return await try_once()
         except Transient as transient:
             if clock.now() + wait_s >= give_up:
                 raise NodeFault(Reason.UNREACHABLE, f"no answer for {give_up_s:.0f} s: {transient}") from transient
             await clock.sleep(wait_s)
             wait_s = min(wait_s * 2, 60.0)
-        else:
-            return
 
 
 async def clear_leftovers(bmc: Bmc, node: str, leftovers: Mapping[str, str], recorder: Recorder) -> None:

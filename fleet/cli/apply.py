@@ -189,7 +189,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     idle = [
         node for name, node in nodes.items() if name not in plan.nodes or ledger.state.nodes[name].status not in _WORKED
     ]
-    await sweep(idle, profiles, driver, ledger, compose.leftover_sessions(journal, around.rollout))
+    await sweep(idle, driver, ledger, compose.leftover_sessions(journal, around.rollout))
     return result
 
 

@@ -58,6 +58,7 @@ class Ledger:
 
     uris: set[str] = field(default_factory=set)
     contexts: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     async def opening(self, context: str) -> None:
         """See `SessionLedger`."""
@@ -69,8 +70,8 @@ class Ledger:
         self.uris.add(uri)
 
     async def absent(self, context: str) -> None:
-        """See `SessionLedger`."""
-        assert context in self.contexts
+        """See `SessionLedger`. It may be one that a dead process announced."""
+        self.missing.append(context)
 
     async def closed(self, uri: str) -> None:
         """See `SessionLedger`."""
