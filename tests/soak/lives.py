@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,7 +102,14 @@ def place(
 ) -> Iterator[Place]:
     """A running hall of `nodes` DGX H100 and the files of a rollout over it. Several may run on one machine."""
     playbook = write_demo(directory, nodes, on_failure=on_failure, budget=budget)
-    with hall_for(directory, playbook, speed=speed, faults=faults, seed=seed) as hall:
+    with ExitStack() as stack:
+        for attempts_left in range(4, -1, -1):
+            try:
+                hall = stack.enter_context(hall_for(directory, playbook, speed=speed, faults=faults, seed=seed))
+                break
+            except UsageError as error:  # another hall took the addresses between the look and the start
+                if not attempts_left or "taken" not in str(error):
+                    raise
         yield Place(directory=directory, hall=hall)
 
 

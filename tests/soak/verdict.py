@@ -52,6 +52,11 @@ def outcome(at: Place) -> Outcome:
     state = at.state(rollout)
     violations = (
         [f"{what}: {count}" for what, count in judge(truth).items() if what in FORBIDDEN and count]
+        + [
+            f"{node}: a POST was interrupted {box['interrupted_posts']} times (F44)"
+            for node, box in truth["nodes"].items()
+            if box["interrupted_posts"]
+        ]
         + [f"the journal believes in session {row.uri or row.context} on {row.node}" for row in at.open_sessions()]
         + _unfinished(state)
         + _flashed_without_intent(recorded, truth)
