@@ -10,8 +10,8 @@ from fleet.policy.spec import Amount, OnFailure, RolloutSpec
 from fleet.policy.window import DAYS, Window
 from fleet.step import StepSpec
 from inventory.baseline import Baseline
-from inventory.document import Value, read_document
 from inventory.baseline_load import load_baseline
+from inventory.document import Value, read_document
 from inventory.reader import MappingReader
 from inventory.scalar import Percent
 from inventory.text import nearest
