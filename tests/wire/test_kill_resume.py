@@ -13,7 +13,7 @@ from fleet.exits import Exit
 from fleet.journal import Lease, SqliteJournal
 
 NODES, KILLS, SEED = 24, 6, 4
-SPEED = 1200.0
+SPEED = 2400.0
 FAULTS = """
 faults: one-of-each
 seed: 3
