@@ -66,7 +66,7 @@ def _time(at: Place, watch: Watch, active: set[str], say: Callable[[str], None])
         say(f"only {len(taken)} of {len(active)} nodes were taken up: {life.said()}")
         return 1
     say(
-        f"each of {len(active)} nodes in flight has opened its session: half of them after {taken[len(taken) // 2]:.2f} s,"
-        f" all after {taken[-1]:.2f} s (goal {GOAL_S:.0f} s)"
+        f"each of {len(active)} nodes in flight was taken up (its first event is in the journal): half of them after"
+        f" {taken[len(taken) // 2]:.2f} s, all after {taken[-1]:.2f} s (goal {GOAL_S:.0f} s)"
     )
     return 0 if taken[-1] < GOAL_S else 1
