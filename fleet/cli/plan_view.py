@@ -15,13 +15,16 @@ _NAMES = 4
 def show_plan(plan: Plan, console: Console) -> None:
     """Print it to `console`."""
     caps = plan.caps
-    console.print(
-        f"[bold]{plan.playbook}[/] to baseline [bold]{plan.baseline}[/]: {len(plan.order)} nodes in waves of"
-        f" {_sizes(caps.waves)}, at most {caps.max_in_flight} in flight, {caps.failure_budget} failures tolerated,"
-        f" about {plan.expected_s() / 3600:.1f} h; digest {plan.digest()[:12]}"
-    )
+    title = f"[bold]{plan.playbook}[/] to baseline [bold]{plan.baseline}[/]"
     if plan.order:
+        console.print(
+            f"{title}: {plural(len(plan.order), 'node')} in waves of {_sizes(caps.waves)}, at most {caps.max_in_flight} in"
+            f" flight, {plural(caps.failure_budget, 'failure')} tolerated, about {plan.expected_s() / 3600:.1f} h;"
+            f" digest {plan.digest()[:12]}"
+        )
         _recipes(plan, console)
+    else:
+        console.print(f"{title}: no node can be planned")
     if plan.refused:
         _refused(plan, console)
 

@@ -187,7 +187,8 @@ class Access:
         try:
             return await read()
         except Unauthorised as error:
-            raise NodeFault(Reason.LOGIN_REFUSED, f"{error}: a session that was just opened is not accepted") from None
+            # The login worked, so the password is right: a BMC that forgets sessions at once is starting, or overloaded.
+            raise Transient(f"{error}: a session that was just opened is not accepted") from None
 
     async def _logged_in(self) -> None:
         """Log in anew where a session was let go of since it ended."""
