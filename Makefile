@@ -25,7 +25,7 @@ soak: $(VENV)/.installed-dev        ## kill -9 at SEEDS random moments of a 256-
 	$(BIN)/python tests/soak/soak.py --kills $(SEEDS) --nodes 256
 
 test-real: $(VENV)/.installed-dev   ## against counterparts that are not ours
-	$(BIN)/pytest -m real tests/real
+	$(BIN)/pytest tests/real
 
 clean:
 	rm -rf $(VENV) .fleet

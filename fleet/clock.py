@@ -28,6 +28,9 @@ class Clock(Protocol):
     async def sleep_wall(self, seconds: float) -> None:
         """Wait that many seconds of the operator's time."""
 
+    def wall_s(self) -> float:
+        """Seconds of the operator's time since some moment of this process; for how long a socket has been quiet."""
+
     def io_timeout_s(self, seconds: float) -> float:
         """The wall seconds after which a socket operation that may take `seconds` of field time is given up."""
 
@@ -57,6 +60,10 @@ class SystemClock:
     async def sleep_wall(self, seconds: float) -> None:
         """Wait that many seconds of the operator's time."""
         await asyncio.sleep(seconds)
+
+    def wall_s(self) -> float:
+        """Seconds of the operator's time since the clock was made."""
+        return time.monotonic() - self._started_mono
 
     def io_timeout_s(self, seconds: float) -> float:
         """Wall seconds for a socket timeout, with a floor (see IO_FLOOR_S)."""

@@ -20,6 +20,18 @@ from inventory.observed import Observation
 _ATTEMPTS = 3
 """Intents for one effect, each after the one before was proven absent. More is a loop, and a person should look."""
 
+_REFUSALS = frozenset(
+    {
+        Reason.UPDATE_REJECTED,
+        Reason.UPDATE_SERVICE_BUSY,
+        Reason.LOGIN_REFUSED,
+        Reason.UNTRUSTED_TLS,
+        Reason.IDENTITY_MISMATCH,
+        Reason.NO_ACTIVATION,
+    }
+)
+"""Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open."""
+
 
 class Recorder(Protocol):
     """Where facts go: to the disk first, then into the state."""
@@ -170,9 +182,13 @@ class Context:
             return await act(intent)
         except OutcomeUnknown as unknown:
             return await self._settle(key, str(unknown), intent, reconcile)
-        except (Transient, NodeFault) as refusal:
-            # The driver raises these only when the effect certainly did not happen.
+        except Transient as refusal:
+            # The driver raises this only when the effect certainly did not happen.
             await self._absent(key, str(refusal))
+            raise
+        except NodeFault as refusal:
+            if refusal.reason in _REFUSALS:
+                await self._absent(key, str(refusal))
             raise
 
     async def _settle(

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from fleet import events as ev
 from fleet.clock import Clock
-from fleet.errors import JournalUnwritable
 from fleet.events import Event, Recorded
 from fleet.executor import Executor
 from fleet.exits import Exit
@@ -109,6 +108,7 @@ class Engine:
         elif self._state.status is RolloutStatus.ABORTING:
             self._gate.move(Mode.ABORT, self._state.message)
         listener = asyncio.create_task(self._listen())
+        listener.add_done_callback(self._deaf)
         try:
             await self._take_up()
             result = await self._loop()
@@ -120,6 +120,18 @@ class Engine:
         if self._broken is not None:
             raise self._broken
         return result
+
+    def _deaf(self, listener: asyncio.Task[None]) -> None:
+        """An engine that no longer hears its operators must not go on."""
+        error = None if listener.cancelled() else listener.exception()
+        if error is not None:
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """No journal, no ears, or a bug: nothing new may begin; nodes stop at their safe points."""
+        self._broken = self._broken or error
+        self._gate.move(Mode.PARK, f"the engine stops: {error}")
+        self._wake.set()
 
     def stop(self, why: str) -> None:
         """Ask the process to end: nodes park at their next safe point."""
@@ -232,10 +244,8 @@ class Engine:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
         error = None if task.cancelled() else task.exception()
-        if error is not None and self._broken is None:
-            # No journal, or a bug: either way nothing new may begin. Others stop at their safe points.
-            self._broken = error
-            self._gate.move(Mode.PARK, "the engine stops: " + str(error))
+        if error is not None:
+            self._break(error)
         self._wake.set()
 
     async def _listen(self) -> None:
@@ -244,11 +254,7 @@ class Engine:
             await self._clock.sleep_wall(_LOOK_S)
             for request in self._journal.requests(self._state.rollout, after=self._last_request):
                 self._last_request = request.id
-                try:
-                    await self._obey(request)
-                except JournalUnwritable as error:
-                    self._broken = self._broken or error
-                    self._gate.move(Mode.PARK, str(error))
+                await self._obey(request)
                 self._wake.set()
 
     async def _obey(self, request: Request) -> None:
@@ -261,7 +267,9 @@ class Engine:
                     self._gate.move(Mode.PAUSED)
                 await self._ledger.record(ev.RolloutPaused(by=request.by))
             case Verb.RESUME if status is not RolloutStatus.ABORTING and not self._stopping:
-                accepted = self._state.failures if status is RolloutStatus.HALTED else self._state.accepted_failures
+                # A person who resumes after failures has seen them; one who resumes after a closed window has not.
+                seen = status is RolloutStatus.HALTED and self._state.cause in {"budget", "canary"}
+                accepted = self._state.failures if seen else self._state.accepted_failures
                 await self._ledger.record(ev.RolloutContinued(by=request.by, accepted_failures=accepted))
                 self._gate.move(Mode.OPEN)
             case Verb.APPROVE if status is RolloutStatus.WAITING_APPROVAL:

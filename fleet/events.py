@@ -313,8 +313,8 @@ class Recorded:
 
 
 def encode(event: Event) -> str:
-    """The event's fields as compact JSON, without its kind."""
-    return json.dumps(asdict(event), separators=(",", ":"), ensure_ascii=False)
+    """The event's fields as compact JSON, without its kind. ASCII: a BMC may send halves of characters, which no file can hold."""
+    return json.dumps(asdict(event), separators=(",", ":"))
 
 
 def decode(kind: str, data: str) -> Event:
@@ -324,13 +324,19 @@ def decode(kind: str, data: str) -> Event:
         raise UnknownEvent(
             f"the journal holds an event {kind!r}; a newer Fleetwave wrote it: use that version to read it"
         )
-    values = json.loads(data)
+    try:
+        values = dict(json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise UnknownEvent(f"event {kind!r} is damaged in the journal: {error}") from error
     strange = values.keys() - _FIELDS[kind]
     if strange:
         raise UnknownEvent(
             f"event {kind!r} has the unknown field {min(strange)!r}; a newer Fleetwave wrote this journal"
         )
-    return cls(**values)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UnknownEvent(f"event {kind!r} is not whole in the journal: {error}") from error
 
 
 def as_json(recorded: Recorded) -> Json:

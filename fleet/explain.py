@@ -97,9 +97,10 @@ def _rollout(state: RolloutState, recorded: list[Recorded]) -> tuple[Line, ...]:
 
 
 def _status(state: RolloutState) -> str:
-    why = f": {clean(state.message)}" if state.message else ""
     cause = f" by its {state.cause}" if state.cause else ""
-    return f"{state.rollout} ({state.playbook}) is {state.status}{cause}{why}"
+    return f"{state.rollout} ({state.playbook}): {state.status}{cause}" + (
+        f": {clean(state.message)}" if state.message else ""
+    )
 
 
 def _waits(state: RolloutState, plan: Plan, now: float) -> list[str]:

@@ -39,8 +39,16 @@ async def retrying(call: Callable[[], Awaitable[Result]], *, clock: Clock, attem
 
     Only for what has no effect: reads. Waits are field time; the BMC's own hint (`retry_after_s`) lengthens one.
     """
+    try:
+        return await call()  # nearly every read: tenacity costs a third of what an HTTP request does
+    except Transient as error:
+        failed: Transient | None = error
 
     async def attempt() -> Result:
+        nonlocal failed
+        if failed is not None:
+            first, failed = failed, None
+            raise first
         return await call()
 
     loop = AsyncRetrying(

@@ -8,15 +8,15 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet.errors import Reason
+from fleet.errors import Reason, UsageError
 from fleet.events import Json
 from fleet.policy.admission import Domains
 from fleet.policy.spec import Caps, RolloutSpec, resolve
-from fleet.profile import Profile
+from fleet.profile import Profile, Rollback
 from fleet.step import StepSpec
 from fleet.target import Target
 from inventory.baseline import Activation, Baseline
@@ -130,7 +130,11 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Json) -> "Plan":
-        """From the journal."""
+        """From the journal. Raises UsageError for a plan of another version."""
+        if data["version"] != PLAN_VERSION:
+            raise UsageError(
+                f"the plan in the journal is of version {data['version']}, this Fleetwave reads {PLAN_VERSION}"
+            )
         return cls(
             playbook=data["playbook"],
             baseline=data["baseline"],
@@ -223,8 +227,9 @@ def build(
         except CannotPlan as refusal:
             refused[name] = (survey, refusal.reason, str(refusal))
             continue
-        recipes.setdefault(recipe.name, recipe)
-        targets.update(its_targets)
+        if recipe.name not in recipes:
+            recipes[recipe.name], its_targets = _own_names(recipe, its_targets, targets)
+            targets.update(its_targets)
         planned[name] = (survey, recipes[recipe.name])
     nodes = [survey.node for survey, _ in planned.values()]
     caps = resolve(
@@ -234,9 +239,8 @@ def build(
         Counter(str(feed) for node in nodes for feed in node.feeds),
     )
     order = spread(nodes)
-    waves = {
-        node: index for index, start in enumerate((0, *caps.waves[:-1])) for node in order[start : caps.waves[index]]
-    }
+    bounds = zip((0, *caps.waves), caps.waves, strict=False)
+    waves = {node: index for index, (start, full) in enumerate(bounds) for node in order[start:full]}
     entries = {name: _planned(survey, recipe, waves[name], targets) for name, (survey, recipe) in planned.items()}
     entries |= {name: _refused(survey, reason, message) for name, (survey, reason, message) in refused.items()}
     return Plan(
@@ -248,6 +252,31 @@ def build(
         targets=targets,
         caps=caps,
     )
+
+
+def _own_names(
+    recipe: Recipe, its_targets: Mapping[str, Target], taken: Mapping[str, Target]
+) -> tuple[Recipe, Mapping[str, Target]]:
+    """The same, its targets renamed where another platform's target of that name is another goal."""
+
+    def substance(target: Target) -> Target:
+        return replace(target, rollback=Rollback.NONE, previous="")
+
+    clashing = [name for name, own in its_targets.items() if name in taken and substance(own) != substance(taken[name])]
+    names = {name: f"{name}:{recipe.name}" for name in clashing}
+    steps = tuple(
+        replace(
+            step,
+            args={key: names.get(str(value), value) if key == "target" else value for key, value in step.args.items()},
+        )
+        for step in recipe.steps
+    )
+    ways = tuple(replace(way, target=names.get(way.target, way.target)) for way in recipe.ways_back)
+    renamed = {
+        names.get(name, name): replace(own, name=names.get(name, name), previous=names.get(own.previous, own.previous))
+        for name, own in its_targets.items()
+    }
+    return replace(recipe, steps=steps, ways_back=ways), renamed
 
 
 def _planned(survey: Survey, recipe: Recipe, wave: int, targets: Mapping[str, Target]) -> PlannedNode:

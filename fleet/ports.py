@@ -130,6 +130,9 @@ class SessionLedger(Protocol):
     async def opened(self, uri: str, context: str) -> None:
         """It exists at `uri`. Durable on return."""
 
+    async def absent(self, context: str) -> None:
+        """No session carries it: the login was refused, was never sent, or left nothing that could be found. Durable on return."""
+
     async def closed(self, uri: str) -> None:
         """It is gone."""
 

@@ -95,6 +95,9 @@ class Quirks:
     """Where this platform leaves the standard. Each is a fact with a source in the profile's file."""
 
     tasks_survive_reset: bool = False
+    tasks_kept_s: float = 60.0
+    """Seconds for which a task that has ended stays listed, if the BMC does not restart. Only within them does the absence of a
+    task prove that there was none. The default is the shortest known: iDRAC before 5.00 (field guide 1.3)."""
     expand: bool = True
     """Whether $expand may be used to read the firmware inventory (field guide 4)."""
     dell_item_ids: bool = False

@@ -57,7 +57,8 @@ class RecipeBook:
                 steps.extend(block)
                 continue
             keys = [str(step.args["component"]) for step in block]
-            rounds = self._rounds(keys, profile, seen, survey.node.model)
+            models = [survey.node.model, *([seen.model] if seen.model else [])]
+            rounds = self._rounds(keys, profile, seen, models)
             for number, flashes in enumerate(rounds):
                 targets |= {target.name: target for target in flashes}
                 steps.extend(StepSpec(UPDATE, {"target": target.name}) for target in flashes)
@@ -78,20 +79,23 @@ class RecipeBook:
         recipe = Recipe(name=name, steps=tuple(steps), ways_back=tuple(ways), activation=actions, expected_s=expected_s)
         return recipe, targets
 
-    def _rounds(self, keys: Sequence[str], profile: Profile, seen: Observation, model: str) -> list[list[Target]]:
+    def _rounds(
+        self, keys: Sequence[str], profile: Profile, seen: Observation, models: Sequence[str]
+    ) -> list[list[Target]]:
         """Targets to flash together: stepping stones round by round, then the goals."""
-        chains = [self._chain(self._component(key, model), profile, seen) for key in keys]
+        chains = [self._chain(self._component(key, models), profile, seen) for key in keys]
         depth = max(len(chain) for chain in chains)
         padded = [[None] * (depth - len(chain)) + list(chain) for chain in chains]
         return [[chain[level] for chain in padded if chain[level] is not None] for level in range(depth)]  # type: ignore[misc]
 
-    def _component(self, key: str, model: str) -> ComponentBaseline:
+    def _component(self, key: str, models: Sequence[str]) -> ComponentBaseline:
         component = self.baseline.components.get(key)
         if component is None:
             raise CannotPlan(Reason.COMPONENT_MISSING, f"baseline {self.baseline.name} has no component {key!r}")
-        if not component.fits.model(model):
-            fits = ", ".join(component.fits.models)
-            raise CannotPlan(Reason.NO_PATH, f"the image of {key!r} is for {fits}, not for {model}")
+        for model in models:  # as declared, and as the machine itself says
+            if not component.fits.model(model):
+                fits = ", ".join(component.fits.models)
+                raise CannotPlan(Reason.NO_PATH, f"the image of {key!r} is for {fits}, not for {model}")
         return component
 
     def _chain(self, component: ComponentBaseline, profile: Profile, seen: Observation) -> list[Target]:

@@ -5,8 +5,9 @@ NodeConfirmed, NodeRolledBack or NodeQuarantined, or it parks at a safe point.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fleet import events as ev
 from fleet.clock import Clock
@@ -24,6 +25,7 @@ from fleet.step import Deferred, Met, StepFactory, StepSpec
 from inventory.model import Node
 from inventory.observed import Observation
 
+Result = TypeVar("Result")
 _CONNECT_S = 600.0
 """Field seconds a BMC may be silent before the node is given up at its start (field guide B.19: BMC return)."""
 
@@ -62,31 +64,28 @@ class NodeLedger:
 
     node: str
     recorder: Recorder
-    lost: dict[str, str] = field(default_factory=dict)
-    """Context -> "" of logins that were begun and never answered: a session may exist that nobody knows."""
     _contexts: dict[str, str] = field(default_factory=dict)
 
     async def opening(self, context: str) -> None:
         """About to be created."""
-        self.lost[context] = ""
         await self.recorder.record(ev.SessionOpening(node=self.node, context=context))
 
     async def opened(self, uri: str, context: str) -> None:
-        """Created."""
-        self._contexts[uri] = context
-        self.lost.pop(context, None)
+        """Created. Ids restart with a BMC: what was at this address before is gone."""
+        before, self._contexts[uri] = self._contexts.get(uri), context
         await self.recorder.record(ev.SessionOpened(node=self.node, context=context, uri=uri))
+        if before is not None:
+            await self.absent(before)
+
+    async def absent(self, context: str) -> None:
+        """Never came to be, or is gone."""
+        await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
 
     async def closed(self, uri: str) -> None:
         """Gone."""
         context = self._contexts.pop(uri, None)
         if context is not None:
-            await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
-
-    async def refused(self) -> None:
-        """The BMC refused the login, so there is no session."""
-        contexts, self.lost = tuple(self.lost), {}
-        await self.recorder.record(*(ev.SessionClosed(node=self.node, context=context) for context in contexts))
+            await self.absent(context)
 
 
 class NodeRun:
@@ -154,14 +153,19 @@ class NodeRun:
             if key in self._ctx.state.steps:
                 continue
             self._ctx.enter(steps, key)
-            await self._ctx.safe_point()
+            if not self._begun(key):
+                await self._ctx.safe_point()
             await self._step(key, spec)
+
+    def _begun(self, key: str) -> bool:
+        """Whether the step has announced an effect: then it is in the middle of something, which is no safe point."""
+        return any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects)
 
     async def _step(self, key: str, spec: StepSpec) -> None:
         """Check -> (Met: skip) -> apply -> check again."""
         step = self._around.steps(spec)
         # A step that had begun before a crash is continued, not asked whether it has anything to do.
-        if not any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects):
+        if not self._begun(key):
             found = await step.check(self._ctx)
             if isinstance(found, Met):
                 await self._record(ev.StepEnded(node=self._name, step=key, outcome="met", detail=found.detail))
@@ -226,10 +230,15 @@ class NodeRun:
 
     async def _connect(self) -> None:
         """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""
-        await connect(self._bmc, self._ledger, self._around.clock, give_up_s=_CONNECT_S)
+        effects = self._ctx.state.effects.values()
+        if any(effect.result is None for effect in effects):
+            # It may be restarting because we told it to: then 401 means that it is not ready, and it may be away for long.
+            give_up_s = self._bmc.profile.timings.bmc_return_hard_s
+            await connect(self._bmc.reconnect, self._around.clock, give_up_s=give_up_s)
+        else:
+            await connect(self._bmc.connect, self._around.clock, give_up_s=_CONNECT_S)
         await self._ctx.remember_restarts()
-        leftovers = {**self._leftovers, **self._ledger.lost}
-        await clear_leftovers(self._bmc, self._name, leftovers, self._around.recorder)
+        await clear_leftovers(self._bmc, self._name, self._leftovers, self._around.recorder)
         await self._ctx.require_identity()
 
     async def _observed(self, when: str, seen: Observation) -> None:
@@ -280,34 +289,32 @@ def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
             return NodeFault(Reason.UNREACHABLE, str(error))
 
 
-async def connect(bmc: Bmc, ledger: NodeLedger, clock: Clock, *, give_up_s: float) -> None:
+async def connect(try_once: Callable[[], Awaitable[Result]], clock: Clock, *, give_up_s: float) -> Result:
     """Keep trying while the BMC is merely silent. A refused login or a wrong certificate is final at once."""
     give_up = clock.now() + give_up_s
     wait_s = 5.0
     while True:
         try:
-            await bmc.connect()
+            return await try_once()
         except Transient as transient:
             if clock.now() + wait_s >= give_up:
                 raise NodeFault(Reason.UNREACHABLE, f"no answer for {give_up_s:.0f} s: {transient}") from transient
             await clock.sleep(wait_s)
             wait_s = min(wait_s * 2, 60.0)
-        except NodeFault as fault:
-            if fault.reason is Reason.LOGIN_REFUSED:
-                await ledger.refused()
-            raise
-        else:
-            return
 
 
 async def clear_leftovers(bmc: Bmc, node: str, leftovers: Mapping[str, str], recorder: Recorder) -> None:
-    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced."""
+    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced.
+
+    What a BMC would not delete stays in the journal. Those that were only announced are the driver's to report (SessionLedger).
+    """
     if not leftovers:
         return
     uris = tuple(uri for uri in leftovers.values() if uri)
     contexts = tuple(context for context, uri in leftovers.items() if not uri)
-    await bmc.clear_sessions(uris, contexts)
-    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in leftovers))
+    gone = frozenset(await bmc.clear_sessions(uris, contexts))
+    closed = [context for context, uri in leftovers.items() if uri in gone]
+    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in closed))
 
 
 def numbered(steps: Sequence[StepSpec], prefix: str = "") -> list[tuple[str, StepSpec]]:

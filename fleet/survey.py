@@ -1,8 +1,8 @@
 """The precheck: read every node before anything is touched (field guide 1.7, PRECHECK). Read only, many at once."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from fleet.clock import Clock
 from fleet.context import Recorder
@@ -11,10 +11,11 @@ from fleet.plan import Survey
 from fleet.ports import Bmc, SessionLedger
 from fleet.profile import Profile
 from fleet.runner import NodeLedger, clear_leftovers, connect
-from fleet.vendors import classify, profile_named
+from fleet.vendors import GENERIC, classify, profile_named
 from fleet.vendors.discovery import Discovery
 from inventory.model import Node
 
+Result = TypeVar("Result")
 _AT_ONCE = 128
 _PATIENCE_S = 60.0
 """Field seconds a silent BMC gets before the survey calls it unreachable: nobody is waiting for it to restart."""
@@ -26,8 +27,8 @@ class Looker(Protocol):
     def bmc(self, node: Node, profile: Profile, ledger: SessionLedger) -> Bmc:
         """A BMC that is not connected yet."""
 
-    async def discover(self, node: Node, ledger: SessionLedger) -> Discovery:
-        """Signals by which the platform is recognised."""
+    async def meet(self, node: Node, ledger: SessionLedger, choose: Callable[[Discovery], Profile]) -> Bmc:
+        """A connected BMC with the profile that `choose` finds for what the machine says of itself."""
 
 
 async def survey(
@@ -57,27 +58,32 @@ async def survey(
         seen(result)
         return result
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(node)) for node in nodes]
+    return await _together(one(node) for node in nodes)
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """All at once. The first fault ends them all and comes out as itself: a journal that cannot be written has its own exit code."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
 async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, leftovers: Mapping[str, str]) -> Survey:
     ledger = NodeLedger(str(node.id), recorder)
-    profile: Profile | None = None
+    profile = profile_named(node.profile) if node.profile else None
     try:
-        profile = profile_named(node.profile) if node.profile else await _classify(node, driver, ledger, clock)
-        bmc = driver.bmc(node, profile, ledger)
+        bmc = await connect(lambda: driver.meet(node, ledger, _choose(profile)), clock, give_up_s=_PATIENCE_S)
+        profile = bmc.profile
         try:
-            await connect(bmc, ledger, clock, give_up_s=_PATIENCE_S)
             await clear_leftovers(bmc, str(node.id), leftovers, recorder)
             observation = await bmc.observe()
             offers = bmc.offers()
         finally:
             await bmc.close()
     except NodeFault as fault:
-        if fault.reason is Reason.LOGIN_REFUSED:
-            await ledger.refused()
         return Survey(node=node, profile=profile, reason=fault.reason, message=str(fault))
     except (Transient, OutcomeUnknown) as silent:
         return Survey(node=node, profile=profile, reason=Reason.UNREACHABLE, message=str(silent))
@@ -92,15 +98,9 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
     return Survey(node=node, profile=profile, observation=observation, offers=offers)
 
 
-async def _classify(node: Node, driver: Looker, ledger: NodeLedger, clock: Clock) -> Profile:
-    give_up = clock.now() + _PATIENCE_S
-    while True:
-        try:
-            return classify(await driver.discover(node, ledger))
-        except Transient:
-            if clock.now() >= give_up:
-                raise
-            await clock.sleep(10.0)
+def _choose(named: Profile | None) -> Callable[[Discovery], Profile]:
+    """The profile that a person named, whatever the machine says; else the one whose signals match."""
+    return classify if named is None else lambda _: named
 
 
 def open_leftovers(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
@@ -113,18 +113,16 @@ def open_leftovers(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, 
 
 async def sweep(
     nodes: Iterable[Node],
-    profiles: Mapping[str, Profile],
     driver: Looker,
     recorder: Recorder,
     leftovers: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Delete sessions that earlier processes left on nodes which nobody works on now. One try each; the journal keeps the rest."""
     turn = asyncio.Semaphore(_AT_ONCE)
-    reader = next(iter(profiles.values()))
 
     async def one(node: Node) -> None:
         async with turn:
-            bmc = driver.bmc(node, reader, NodeLedger(str(node.id), recorder))
+            bmc = driver.bmc(node, profile_named(GENERIC), NodeLedger(str(node.id), recorder))
             try:
                 await bmc.connect()
                 await clear_leftovers(bmc, str(node.id), leftovers[str(node.id)], recorder)
@@ -133,7 +131,4 @@ async def sweep(
             finally:
                 await bmc.close()
 
-    async with asyncio.TaskGroup() as group:
-        for node in nodes:
-            if leftovers.get(str(node.id)):
-                group.create_task(one(node))
+    await _together(one(node) for node in nodes if leftovers.get(str(node.id)))

@@ -21,8 +21,8 @@ class Announced:
 
     name: str
     make: Callable[..., Step]
-    arguments: tuple[str, ...]
-    """Keys that a playbook writes, all required."""
+    arguments: tuple[str, ...] | None
+    """Keys that a playbook writes, all required. None: the planner inserts the step, a playbook may not name it."""
     summary: str
     """First line of the docstring."""
 
@@ -30,7 +30,7 @@ class Announced:
 _STEPS: dict[str, Announced] = {}
 
 
-def step(name: str, *, arguments: tuple[str, ...] = ()) -> Callable[[Made], Made]:
+def step(name: str, *, arguments: tuple[str, ...] | None = ()) -> Callable[[Made], Made]:
     """Announce a step under its name."""
 
     def announce(made: Made) -> Made:

@@ -10,8 +10,8 @@ from fleet.policy.spec import Amount, OnFailure, RolloutSpec
 from fleet.policy.window import DAYS, Window
 from fleet.step import StepSpec
 from inventory.baseline import Baseline
-from inventory.document import Value, read_document
 from inventory.baseline_load import load_baseline
+from inventory.document import Value, read_document
 from inventory.reader import MappingReader
 from inventory.scalar import Percent
 from inventory.text import nearest
@@ -45,6 +45,9 @@ def load_playbook(path: Path) -> Playbook:
         raise named.error(f"no baseline at {baseline_path}", hint="the path is relative to the playbook")
     baseline = load_baseline(baseline_path)
     steps = tuple(_step(value, baseline) for value in reader.sequence("steps"))
+    twice = next((step.key for index, step in enumerate(steps) if step in steps[:index]), "")
+    if twice:
+        raise reader.error(f"{twice!r} stands twice; a component is flashed once", key="steps")
     if not steps:
         raise reader.error("a playbook needs at least one step", key="steps")
     spec = _rollout(reader.mapping("rollout"))
@@ -58,11 +61,11 @@ def _step(value: Value, baseline: Baseline) -> StepSpec:
     if len(names) != 1:
         raise value.error("a step is one name with its arguments", hint="- firmware.update: {component: bmc}")
     name = names[0]
-    known = known_steps()
+    known = {step: announced.arguments for step, announced in known_steps().items() if announced.arguments is not None}
     if name not in known:
         raise value.error(f"unknown step {name!r}", hint=nearest(name, known))
     content = reader.mapping(name, what=name)
-    args = {argument: content.text(argument) for argument in known[name].arguments}
+    args = {argument: content.text(argument) for argument in known[name]}
     content.finish()
     component = args.get("component")
     if component is not None and component not in baseline.components:

@@ -16,9 +16,9 @@ from fleet.cli import compose
 from fleet.cli.compose import Sources
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
-from fleet.clock import Clock, SystemClock
+from fleet.clock import Clock, SystemClock, as_utc
 from fleet.engine import Engine, Ledger, Watcher
-from fleet.errors import Busy, Refused, UsageError
+from fleet.errors import Busy, Refused, UsageError, WindowClosed
 from fleet.events import Event, Recorded, RolloutId, as_json
 from fleet.executor import LocalExecutor
 from fleet.exits import Exit
@@ -70,10 +70,6 @@ async def apply(sources: Sources, wishes: Wishes) -> Exit:
     """A new rollout of a playbook, forward."""
     playbook = sources.playbook
     compose.check_images(playbook.baseline)
-    window = playbook.rollout.window
-    if window is not None and not wishes.wait_for_window and not window.open_at(sources.clock().now()):
-        wishes.console.print(f"the maintenance window ({window}) is closed; nothing was touched")
-        return Exit.WINDOW_CLOSED
     return await _start(sources, wishes, playbook.baseline, playbook.steps)
 
 
@@ -96,8 +92,9 @@ async def roll_back(old: RolloutState, sources: Sources, wishes: Wishes) -> Exit
 async def _start(
     sources: Sources, wishes: Wishes, baseline: Baseline, steps: tuple[StepSpec, ...], *, reverses: str = ""
 ) -> Exit:
+    clock = sources.clock()
+    _heed_window(sources.playbook, clock, wishes)
     async with AsyncExitStack() as stack:
-        clock = sources.clock()
         journal = SqliteJournal(wishes.journal, clock)
         stack.push_async_callback(journal.close)
         rollout = _new_id(journal, sources.playbook, reverses)
@@ -123,6 +120,12 @@ async def _start(
                 " them out with --skip-refused"
             )
         await ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
+        try:
+            # The claims are in the journal now: of two processes that surveyed the same nodes at once, the second sees the first.
+            _refuse_busy(journal, sources, rollout)
+        except Busy:
+            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
+            raise
         refused = plan.refused.items()
         await ledger.record(
             *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
@@ -133,7 +136,7 @@ async def _start(
 async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, ...], *, downgrade: str) -> Plan:
     sources, clock, console = attempt.sources, attempt.clock, attempt.wishes.console
     driver = compose.make_driver(sources, clock)
-    leftovers = compose.leftover_sessions(attempt.journal)
+    leftovers = compose.leftover_sessions(attempt.journal, attempt.ledger.state.rollout)
     done = 0
     with console.status(f"reading {len(sources.nodes)} nodes, changing nothing") as status:
 
@@ -168,7 +171,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
         recorder=ledger,
     )
     nodes = {str(node.id): node for node in sources.nodes}
-    executor = LocalExecutor(around, nodes, compose.leftover_sessions(journal))
+    executor = LocalExecutor(around, nodes, compose.leftover_sessions(journal, around.rollout))
     engine = Engine(
         plan=plan,
         ledger=ledger,
@@ -179,13 +182,14 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
         wait_for_window=wishes.wait_for_window,
     )
     await compose.stoppable(stack, engine.stop)
-    with Progress(ledger.state, clock, wishes.console) as progress:
+    speed = sources.hall.speed if sources.hall else 1.0
+    with Progress(ledger.state, clock, wishes.console, speed=speed) as progress:
         ledger.watch(progress)
         result = await engine.run(ask=ask)
     idle = [
         node for name, node in nodes.items() if name not in plan.nodes or ledger.state.nodes[name].status not in _WORKED
     ]
-    await sweep(idle, profiles, driver, ledger, compose.leftover_sessions(journal))
+    await sweep(idle, driver, ledger, compose.leftover_sessions(journal, around.rollout))
     return result
 
 
@@ -239,6 +243,22 @@ def _check_frozen_images(plan: Plan) -> None:
             raise UsageError(f"{image}: its digest is {now}, the plan was made with {sha256}; put the right image back")
 
 
+def _heed_window(playbook: Playbook, clock: Clock, wishes: Wishes) -> None:
+    """Raise WindowClosed before anything is read, where that would be for nothing. A dry run may look at any time."""
+    window, now = playbook.rollout.window, clock.now()
+    if window is None or window.open_at(now):
+        return
+    opening = window.next_opening(now)
+    where = f"{playbook.path}: rollout.window ({window})"
+    if opening is None:
+        raise WindowClosed(f"{where} never opens again; nothing was touched. Correct 'until', or take the window out")
+    closed = f"{where} is closed until {datetime.fromtimestamp(opening, UTC):%Y-%m-%d %H:%MZ}"
+    if not wishes.go:
+        wishes.console.print(f"{closed}: with --yes nothing would start now", soft_wrap=True)
+    elif not wishes.wait_for_window:
+        raise WindowClosed(f"{closed}; nothing was touched. Come back then, or add --wait-for-window")
+
+
 def _refuse_busy(journal: Journal, sources: Sources, rollout: RolloutId) -> None:
     busy = journal.busy_nodes((str(node.id) for node in sources.nodes), but=rollout)
     if busy:
@@ -251,7 +271,7 @@ def _refuse_busy(journal: Journal, sources: Sources, rollout: RolloutId) -> None
 
 def _new_id(journal: Journal, playbook: Playbook, reverses: str) -> RolloutId:
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{playbook.name}-back" if reverses else playbook.name)
-    name = f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    name = f"{stem}-{as_utc(SystemClock().now()):%Y%m%d-%H%M%S}"
     taken = {row.id for row in journal.rollouts()}
     return next(
         RolloutId(each) for each in (name, *(f"{name}-{number}" for number in range(2, 1000))) if each not in taken

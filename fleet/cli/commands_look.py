@@ -113,10 +113,13 @@ def events(
             asyncio.run(tail(view, found, node, last, SystemClock()))
 
 
-def find_rollout(journal: Path, rollout: str) -> RolloutId:
-    """The rollout that a person means by this name, this beginning of a name, or `last`. Raises UsageError."""
+def find_rollout(journal: Path, rollout: str, *, living: str = "") -> RolloutId:
+    """The rollout that a person means by this name, this beginning of a name, or `last`. Raises UsageError.
+
+    `living`: non-empty, `last` is the newest that has not ended, if there is one.
+    """
     with opened.view(journal) as view:
-        return opened.pick(view, rollout)
+        return opened.pick_living(view, rollout) if living else opened.pick(view, rollout)
 
 
 def read_state(journal: Path, rollout: RolloutId) -> RolloutState:

@@ -17,6 +17,7 @@ from fleet.cli.hall import RunningHall, read_hall
 from fleet.clock import Clock, SystemClock
 from fleet.drivers.redfish import RedfishDriver
 from fleet.errors import UsageError
+from fleet.events import RolloutId
 from fleet.journal import Journal, held_elsewhere
 from fleet.plan import Plan, Survey, build
 from fleet.recipe import RecipeBook
@@ -105,10 +106,14 @@ def make_driver(sources: Sources, clock: Clock) -> RedfishDriver:
     return RedfishDriver(credentials, clock=clock)
 
 
-def leftover_sessions(journal: Journal) -> dict[str, dict[str, str]]:
-    """Sessions that no living process owns: node -> Context -> URI."""
+def leftover_sessions(journal: Journal, own: RolloutId) -> dict[str, dict[str, str]]:
+    """Sessions that no living process owns: node -> Context -> URI.
+
+    `own`: the rollout whose lease this process holds. What the journal has of it was left by processes before this one.
+    """
     rows = journal.open_sessions()
-    living = {rollout for rollout in {row.rollout for row in rows} if held_elsewhere(journal.path, rollout)}
+    others = {row.rollout for row in rows} - {own}
+    living = {rollout for rollout in others if held_elsewhere(journal.path, rollout)}
     return open_leftovers((row.node, row.context, row.uri) for row in rows if row.rollout not in living)
 
 

@@ -1,5 +1,6 @@
 """`fleet`: commands, and the one place where an error becomes a sentence and an exit code."""
 
+import asyncio
 import subprocess
 import sys
 import traceback
@@ -7,12 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from fleet.cli import apply as applying
+<<<<<<< HEAD
 from fleet.cli import commands_control, commands_inventory, commands_look, commands_tui, compose, demo, sim
 from fleet.cli.paths import DEFAULT_JOURNAL
+=======
+from fleet.cli import commands_control, commands_look, compose, demo, sim
+from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
+>>>>>>> main
 from fleet.errors import FleetError, Halt, UsageError
 from fleet.events import UnknownEvent
 from fleet.exits import Exit
@@ -37,9 +42,13 @@ PlaybookFile = Annotated[Path, typer.Argument(help="playbook (YAML)", exists=Tru
 HallDirectory = Annotated[
     Path | None, typer.Option("--hall", help="directory of a running `fleet sim`: act on the simulated hall")
 ]
-JournalFile = Annotated[Path, typer.Option("--journal", "-j", help="journal file; $FLEET_JOURNAL")]
+JournalFile = Annotated[Path, typer.Option("--journal", "-j", envvar=JOURNAL_VARIABLE, help="journal file")]
 AsJson = Annotated[bool, typer.Option("--json", help="events as NDJSON on stdout, and nothing else there")]
 Name = Annotated[str, typer.Argument(help="rollout: its name, the beginning of it, or nothing for the newest")]
+
+
+_Misuse: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
+"""ClickException, whatever click Typer uses: it has carried a copy of its own since 0.26, and gives this base no public name."""
 
 
 def _flag(on: bool) -> str:  # noqa: FBT001 (typer gives flags as bool; inside they are words)
@@ -96,7 +105,7 @@ def resume(rollout: Name = "last", journal: JournalFile = DEFAULT_JOURNAL, as_js
 
     Example: [bold]fleet resume[/]
     """
-    found = commands_look.find_rollout(journal, rollout)
+    found = commands_look.find_rollout(journal, rollout, living="yes")
     raise typer.Exit(commands_control.resume(journal, found, as_json_lines=_flag(as_json)))
 
 
@@ -163,7 +172,10 @@ def demonstrate(
 
 @app.command("version")
 def show_version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example: [bold]fleet version[/]
+    """
     typer.echo(version("fleetwave"))
 
 
@@ -182,12 +194,12 @@ def outcome(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is a sentence on stderr."""
     try:
         return int(app(arguments, standalone_mode=False) or 0)
-    except click.exceptions.Exit as ended:
+    except typer.Exit as ended:
         return int(ended.exit_code)
-    except click.ClickException as wrong:
+    except _Misuse as wrong:
         wrong.show(sys.stderr)
         return Exit.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
         return _say("interrupted; `fleet resume` continues", Exit.INTERRUPTED)
     except (InputError, SelectorError, SecretError, UnknownEvent, FleetError) as foreseen:
         return _say(str(foreseen), _code(foreseen))

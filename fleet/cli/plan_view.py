@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fleet.plan import Plan
+from fleet.words import clean, plural
 
 _NAMES = 4
 
@@ -14,13 +15,16 @@ _NAMES = 4
 def show_plan(plan: Plan, console: Console) -> None:
     """Print it to `console`."""
     caps = plan.caps
-    console.print(
-        f"[bold]{plan.playbook}[/] to baseline [bold]{plan.baseline}[/]: {len(plan.order)} nodes in waves of"
-        f" {_sizes(caps.waves)}, at most {caps.max_in_flight} in flight, {caps.failure_budget} failures tolerated,"
-        f" about {plan.expected_s() / 3600:.1f} h; digest {plan.digest()[:12]}"
-    )
+    title = f"[bold]{plan.playbook}[/] to baseline [bold]{plan.baseline}[/]"
     if plan.order:
+        console.print(
+            f"{title}: {plural(len(plan.order), 'node')} in waves of {_sizes(caps.waves)}, at most {caps.max_in_flight} in"
+            f" flight, {plural(caps.failure_budget, 'failure')} tolerated, about {plan.expected_s() / 3600:.1f} h;"
+            f" digest {plan.digest()[:12]}"
+        )
         _recipes(plan, console)
+    else:
+        console.print(f"{title}: no node can be planned")
     if plan.refused:
         _refused(plan, console)
 
@@ -45,16 +49,16 @@ def _recipes(plan: Plan, console: Console) -> None:
 
 
 def _refused(plan: Plan, console: Console) -> None:
+    """One line a reason: no table, so that a log on a narrow screen keeps the sentence whole. Messages hold what BMCs said."""
     groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for name, node in plan.refused.items():
         groups[node.reason, node.message if len(plan.refused) < _NAMES else ""].append(name)
     examples = {node.reason: node.message for node in plan.refused.values()}
-    table = Table(
-        "reason", "nodes", "which", "for example", title="Refused: nothing will be done to these", title_justify="left"
-    )
+    console.print("Refused: nothing will be done to these", style="italic")
     for (reason, message), names in sorted(groups.items(), key=lambda group: -len(group[1])):
-        table.add_row(reason, str(len(names)), _some(names), message or examples[reason])
-    console.print(table)
+        example = message or f"for example: {examples[reason]}"
+        text = f"  {reason}: {plural(len(names), 'node')} ({_some(names)}): {clean(example)}"
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """`fleet sim`: a simulated hall for an inventory, as a process of its own."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,11 +14,17 @@ from inventory.model import Node
 FAULTS = Path(__file__).parent.parent / "sim" / "faults"
 """Fault files that ship."""
 _READY_S = 120
+_PORT = 8443
+_NETWORKS = range(1, 100, 10)
 
 
 def write_boxes(nodes: Iterable[Node], path: Path) -> None:
-    """The boxes of these nodes, for `python -m fleet.sim`: one BMC at 127.1.<rack>.<slot> each, racks counted from 1."""
+    """The boxes of these nodes, for `python -m fleet.sim`: one BMC at 127.1.<rack>.<slot> each, racks counted from 1.
+
+    Where another hall is there already, 127.11, 127.21 and so on.
+    """
     racks: dict[str, int] = {}
+    network = next((number for number in _NETWORKS if _free(f"127.{number}.1.1")), _NETWORKS[0])
     boxes = []
     for node in nodes:
         rack = racks.setdefault(str(node.rack), len(racks) + 1)
@@ -26,13 +33,23 @@ def write_boxes(nodes: Iterable[Node], path: Path) -> None:
             "model": node.model,
             "rack": str(node.rack),
             "slot": node.slot,
-            "address": f"127.{1 + rack // 250}.{rack % 250}.{node.slot}",
+            "address": f"127.{network + rack // 250}.{rack % 250}.{node.slot}",
             "serial": node.serial or "",
             "uuid": node.uuid or "",
             "feeds": [str(feed) for feed in node.feeds],
         }
         boxes.append(box)
     path.write_text(json.dumps(boxes))
+
+
+def _free(address: str) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, _PORT))
+        except OSError:
+            return False
+    return True
 
 
 def fault_file(name: str) -> Path:

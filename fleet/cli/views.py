@@ -17,6 +17,7 @@ from fleet.report import Pace, Report
 from fleet.state import NodeStatus
 from fleet.words import duration, moment, plural, time_of_day
 
+_CELL = 120
 _STYLES = {status.value: style for status, style in STATUS_STYLES.items()}
 _PROCESS = {
     Process.RUNS: "a process works on it",
@@ -132,7 +133,7 @@ def _failures(console: Console, report: Report) -> None:
         return
     _section(console, "not confirmed, and why")
     rows = [
-        (group.status.value, group.reason, str(len(group.nodes)), condense(group.nodes), group.example)
+        (group.status.value, group.reason, str(len(group.nodes)), condense(group.nodes), _short(group.example))
         for group in report.groups
     ]
     show_table(console, ("status", "reason", "nodes", "which", "for example"), rows)
@@ -145,6 +146,11 @@ def _failures(console: Console, report: Report) -> None:
     for reason, first in told.items():
         say(console, f"{reason}: {first}")
     say(console, f"a node's trail and all that can be done: fleet why {report.rollout} NODE")
+
+
+def _short(text: str) -> str:
+    """A table's cell; `fleet why` has all of it."""
+    return text if len(text) <= _CELL else f"{text[:_CELL]}..."
 
 
 def _against(report: Report) -> list[tuple[str, str, str]]:

@@ -3,16 +3,33 @@
 import fcntl
 import os
 import re
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fleet.errors import Busy
+from fleet.errors import Busy, JournalUnwritable
 from fleet.events import RolloutId
 
 
 def _path(journal: Path, rollout: RolloutId) -> Path:
     return journal.with_name(f"{journal.name}.{re.sub(r'[^A-Za-z0-9._-]', '_', rollout)}.lock")
+
+
+_LOOKS = 5
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _breath() -> bool:
+    threading.Event().wait(0.05)
+    return False
 
 
 class Lease:
@@ -25,16 +42,18 @@ class Lease:
 
     def __enter__(self) -> Self:
         """Take it, or raise Busy at once with the owner's process number."""
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalUnwritable(f"{self._path}: the rollout's lock cannot be made: {error.strerror}") from error
+        # `held_elsewhere` of another process holds the lock for an instant: one refusal is no proof of an owner.
+        if not any(_locked(self._file) or _breath() for _ in range(_LOOKS)):
             owner = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise Busy(
                 f"rollout {self._rollout} is run by process {owner}: watch it with `fleet status {self._rollout}`, or ask it to"
                 f" `fleet pause`, `resume`, `abort` {self._rollout}"
-            ) from None
+            )
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
         return self

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from fleet.errors import UsageError
@@ -29,40 +29,45 @@ class SqliteReader:
 
     def read(self, rollout: RolloutId, *, after: int = 0) -> Iterator[Recorded]:
         """Events above `after`, in order."""
-        rows = self._read.execute(
+        rows = self._rows(
             "SELECT seq, at, kind, data FROM events WHERE rollout=? AND seq>? ORDER BY seq", (rollout, after)
         )
         return (Recorded(seq, at, rollout, decode(kind, data)) for seq, at, kind, data in rows)
 
     def rollouts(self) -> Iterable[RolloutRow]:
         """Newest first."""
-        rows = self._read.execute(
-            "SELECT id, created_at, playbook, ended FROM rollouts ORDER BY created_at DESC, rowid DESC"
-        )
+        rows = self._rows("SELECT id, created_at, playbook, ended FROM rollouts ORDER BY created_at DESC, rowid DESC")
         return [RolloutRow(id=RolloutId(row[0]), created_at=row[1], playbook=row[2], ended=row[3]) for row in rows]
 
     def busy_nodes(self, nodes: Iterable[str], *, but: RolloutId) -> dict[str, RolloutId]:
         """Nodes that a rollout which has not ended still claims."""
         wanted = set(nodes)
-        rows = self._read.execute("SELECT node, rollout FROM claims WHERE rollout<>?", (but,))
+        rows = self._rows("SELECT node, rollout FROM claims WHERE rollout<>?", (but,))
         return {node: RolloutId(rollout) for node, rollout in rows if node in wanted}
 
     def open_sessions(self) -> tuple[SessionRow, ...]:
         """Sessions that nobody has closed, as far as the journal knows."""
-        rows = self._read.execute("SELECT rollout, node, context, uri FROM sessions ORDER BY node, context")
+        rows = self._rows("SELECT rollout, node, context, uri FROM sessions ORDER BY node, context")
         return tuple(SessionRow(rollout=RolloutId(row[0]), node=row[1], context=row[2], uri=row[3]) for row in rows)
 
     def requests(self, rollout: RolloutId, *, after: int) -> tuple[Request, ...]:
         """Requests above `after`."""
-        rows = self._read.execute(
-            "SELECT id, verb, by FROM requests WHERE rollout=? AND id>? ORDER BY id", (rollout, after)
-        )
+        rows = self._rows("SELECT id, verb, by FROM requests WHERE rollout=? AND id>? ORDER BY id", (rollout, after))
         return tuple(Request(id=row[0], rollout=rollout, verb=Verb(row[1]), by=row[2]) for row in rows)
 
     def last_request(self, rollout: RolloutId) -> int:
         """The newest request's id, 0 if there is none."""
-        row = self._read.execute("SELECT coalesce(max(id), 0) FROM requests WHERE rollout=?", (rollout,)).fetchone()
+        (row,) = self._rows("SELECT coalesce(max(id), 0) FROM requests WHERE rollout=?", (rollout,))
         return int(row[0])
+
+    def _rows(self, query: str, values: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """Raises UsageError where the file turns out to be damaged."""
+        try:
+            yield from self._read.execute(query, values)
+        except sqlite3.DatabaseError as error:
+            raise UsageError(
+                f"{self._path}: the journal cannot be read: {error}; copy it with its -wal file, then try sqlite3 .recover"
+            ) from error
 
 
 class JournalView(SqliteReader):

@@ -22,6 +22,7 @@ from fleet.journal.port import Verb
 from fleet.journal.reading import BUSY_S, SCHEMA_VERSION, SqliteReader, check_version
 
 _SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS events(
   seq INTEGER PRIMARY KEY, rollout TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_rollout ON events(rollout, seq);
@@ -34,7 +35,9 @@ CREATE TABLE IF NOT EXISTS sessions(
 CREATE TABLE IF NOT EXISTS requests(
   id INTEGER PRIMARY KEY AUTOINCREMENT, rollout TEXT NOT NULL, verb TEXT NOT NULL, by TEXT NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
 """
+"""In one transaction: a crash leaves a whole journal or an empty file, never tables without their version."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,9 @@ def _connect(path: Path, *, create: bool, max_bytes: int | None = None) -> sqlit
         check_same_thread=False,
         timeout=BUSY_S,
     )
+    # Before anything is written: a database of somebody else's must stay as it is. One without tables is about to be ours.
+    (tables,) = link.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    check_version(path, link.execute("PRAGMA user_version").fetchone()[0], oldest=1 if tables else 0)
     link.execute("PRAGMA journal_mode = WAL")
     link.execute("PRAGMA synchronous = FULL")
     if max_bytes is not None:
@@ -95,17 +101,17 @@ class SqliteJournal(SqliteReader):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write = _connect(path, create=True, max_bytes=max_bytes)
-            check_version(path, self._write.execute("PRAGMA user_version").fetchone()[0], oldest=0)
             self._write.executescript(_SCHEMA)
             self._write.execute("BEGIN IMMEDIATE")
             self._write.execute("ROLLBACK")
+            # A damaged file says so now, not in the middle of a rollout.
+            self._write.execute("SELECT max(seq) FROM events").fetchone()
             super().__init__(path, _connect(path, create=False))
         except (sqlite3.Error, OSError) as error:
             raise JournalUnwritable(
                 f"{path}: the journal cannot be opened for writing: {error}; nothing was started. Check its folder's"
                 " permissions and free space, or name another with --journal"
             ) from error
-        self._seq: int = self._write.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -143,7 +149,7 @@ class SqliteJournal(SqliteReader):
                     self._write.execute("INSERT INTO events VALUES(?,?,?,?,?)", (seq, rollout, at, event.kind, data))
                     _project(self._write, rollout, at, event)
             self._write.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 (whoever waits must hear of it: a dead writer thread answers nobody)
             if self._write.in_transaction:
                 self._write.execute("ROLLBACK")
             failure = JournalUnwritable(

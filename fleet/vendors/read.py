@@ -107,6 +107,7 @@ def _timings(reader: MappingReader) -> Timings:
 def _quirks(reader: MappingReader) -> Quirks:
     quirks = Quirks(
         tasks_survive_reset=reader.boolean("tasks_survive_reset", default=_QUIRKS.tasks_survive_reset),
+        tasks_kept_s=reader.duration_s("tasks_kept", default=_QUIRKS.tasks_kept_s),
         expand=reader.boolean("expand", default=_QUIRKS.expand),
         dell_item_ids=reader.boolean("dell_item_ids", default=_QUIRKS.dell_item_ids),
         serial_is_sku=reader.boolean("serial_is_sku", default=_QUIRKS.serial_is_sku),

@@ -20,6 +20,8 @@ from playbooks.steps.waiting import again, marker_json, ready
 
 _PATIENCE = 3.0
 """A task that vanished may still be flashing: nothing is reset before this many times the expected duration (F01, F08)."""
+_POLL_S = (15.0, 90.0)
+"""Between two looks at a task: seldom in the middle of a flash, often near its expected end (field guide B.22)."""
 _SETTLE_S = 600.0
 """Resources may be stubs for this long after a reset (F39), and versions old."""
 
@@ -63,12 +65,14 @@ class FirmwareUpdate:
                     f"{target.image.name} has {target.size_bytes} bytes, the BMC takes {readiness.max_image_bytes} (F17)",
                 )
             await ctx.require_identity()
+            marker = await marker_json(ctx)
+            # Last of all: nothing may be awaited between the gate and the intent, or a pause in between would be too late.
             await ctx.safe_point()
             return {
                 "sha256": target.sha256,
                 "version": target.version,
                 "known_tasks": list(readiness.known_tasks),
-                "marker": await marker_json(ctx),
+                "marker": marker,
                 "at": ctx.clock.now(),
             }
 
@@ -100,7 +104,7 @@ async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, st
     `staged_over`: the wanted version ran before already, under another image that waits; then versions prove nothing.
     """
     timings = ctx.bmc.profile.timings
-    at = float(intent["at"])
+    at, looked = float(intent["at"]), ctx.clock.now()
     for _ in range(timings.settle_reads):
         readiness = await _patiently(ctx)
         new = [task for task in readiness.known_tasks if task not in intent["known_tasks"]]
@@ -109,12 +113,18 @@ async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, st
         if not staged_over and target.diff((await ctx.observe()).items).met:
             return {"task": None, "note": "the wanted version is there already", "at": at}
         await ctx.clock.sleep(timings.settle_interval_s)
-    if await ctx.restarted_since(BootMarker(**intent["marker"])) is Restarted.NO:
+    kept_s = ctx.bmc.profile.quirks.tasks_kept_s
+    same_boot = await ctx.restarted_since(BootMarker(**intent["marker"])) is Restarted.NO
+    if same_boot and looked - at < kept_s:
         return None
+    lost = (
+        f"a task that ended may be listed no longer (kept {kept_s:.0f} s)"
+        if same_boot
+        else "the BMC may have restarted since"
+    )
     raise NodeFault(
         Reason.OUTCOME_UNKNOWN,
-        f"{target.component}: the image may or may not have arrived before the BMC restarted; read its slots and logs before"
-        " flashing again",
+        f"{target.component}: the image may or may not have arrived: {lost}; read slots and logs before flashing again",
     )
 
 
@@ -153,7 +163,7 @@ async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_o
                 f"{target.component}: still {reading.state if reading else 'without a task'} after {waited:.0f} s; it may still"
                 " be flashing: do not cut its power",
             )
-        await ctx.clock.sleep(min(max((part.flash_s - waited) / 3, 10.0), 60.0))
+        await ctx.clock.sleep(min(max((part.flash_s - waited) / 3, _POLL_S[0]), _POLL_S[1]))
 
 
 async def _read(ctx: NodeContext, uri: str | None) -> TaskReading | None:
@@ -186,7 +196,7 @@ async def _without_task(ctx: NodeContext, target: Target, waited: float) -> str:
     return f"{target.version} handed over; its task is gone, the version after activation decides"
 
 
-@step("firmware.activate")
+@step("firmware.activate", arguments=None)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareActivate:
     """Bring everything flashed into force with the least power actions, each once, and verify every instance."""

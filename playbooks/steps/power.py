@@ -22,6 +22,7 @@ def _ignored(why: str) -> NodeFault:
 
 async def reset_bmc(ctx: NodeContext) -> None:
     """Restart the BMC and wait until it is whole again."""
+    await _may_begin(ctx, "bmc-reset")
     await _restart(ctx, "bmc-reset", ctx.bmc.reset_bmc)
 
 
@@ -69,6 +70,7 @@ async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[
 async def warm_reset(ctx: NodeContext) -> None:
     """Restart the host without dropping DC power; firmware that the next POST applies is applied by it."""
     await _post_over(ctx)
+    await _may_begin(ctx, "host-on")
 
     async def prepare() -> Json:
         return {"marker": await marker_json(ctx)}
@@ -96,6 +98,7 @@ async def host_off(ctx: NodeContext) -> str:
     timings = ctx.bmc.profile.timings
     if not ctx.announced("host-off"):
         await _post_over(ctx)
+    await _may_begin(ctx, "host-off")
 
     async def act(_intent: Json) -> Json:
         was = await ctx.bmc.power_state()
@@ -142,6 +145,12 @@ async def host_on(ctx: NodeContext) -> None:
 async def _nothing() -> Json:
     """An intent that needs no evidence: the power state itself tells."""
     return {}
+
+
+async def _may_begin(ctx: NodeContext, effect: str) -> None:
+    """A safe point before a sequence of power actions; never within one: a host that was switched off is switched on again."""
+    if not ctx.announced(effect):
+        await ctx.safe_point()
 
 
 async def _post_over(ctx: NodeContext) -> None:

@@ -12,7 +12,7 @@ _READY_S = 600.0
 """A BMC that has just booted refuses updates for a while (F24: at most 10 min)."""
 _CALM_READS = 2
 """Equal reads before a power state is believed (field guide 2.1: the BMC's belief lags up to 60 s)."""
-_POWER_POLL_S = 5.0
+_POWER_POLL_S = 10.0
 
 
 async def ready(ctx: NodeContext, *, limit_s: float = _READY_S) -> UpdateReadiness:

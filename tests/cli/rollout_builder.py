@@ -54,6 +54,10 @@ class Watch:
         self._wanted = times
         await self._reached.wait()
 
+    def wall_s(self) -> float:
+        """Wall time, as far as this clock has any."""
+        return self.at
+
     def io_timeout_s(self, seconds: float) -> float:
         """As it is."""
         return seconds

@@ -109,7 +109,7 @@ def test_a_report_on_a_terminal_is_coloured_and_takes_no_markup_from_hardware() 
 def test_why_a_rollout_is_halted(journal: Path) -> None:
     lines = json.loads(said("why", "--json", journal=journal))["lines"]
     told = {line["topic"]: line["text"] for line in reversed(lines)}
-    assert told["status"].startswith(f"{ROLLOUT} (hgx) is halted by its budget: 2 nodes failed")
+    assert told["status"].startswith(f"{ROLLOUT} (hgx): halted by its budget: 2 nodes failed")
     assert told["wave"].startswith("wave 2 of 3: 2 of 3 ended, 1 in flight (at most 2), 0 not started; 4 in later")
     assert told["budget"] == "2 failures of 1 tolerated; 1 more than that"
     assert told["failures"] == "2 quarantined (update-failed): gpu[0002-0003]: bmc: device refused"

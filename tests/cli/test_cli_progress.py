@@ -171,3 +171,18 @@ async def test_the_operators_time_stands_beside_a_halls() -> None:
     assert said.endswith("about 50 min (5 s here) left")
     assert "here" not in line(story.state, tally, look(START, 1.0, "ascii"))
     assert tally.counts[NodeStatus.RUNNING] == 1
+
+
+async def test_a_node_on_its_way_back_is_one_failure_and_stays_one() -> None:
+    story = Story(opening(make_plan()))
+    story.tell(ev.WaveOpened(wave=0, nodes=1))
+    tally = Tally(story.state)
+    failed = ("update-failed", "x")
+    for event in (
+        *begins("gpu0001"),
+        ev.NodeRollingBack(node="gpu0001", reason=failed[0], message=failed[1]),
+        ev.NodeRolledBack(node="gpu0001", reason=failed[0], message=failed[1]),
+    ):
+        for item in story.tell(event):
+            tally.follow(item)
+    assert (tally.waves[0].failed, tally.waves[0].done, story.state.failures) == (1, 1, 1)

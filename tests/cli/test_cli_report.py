@@ -134,3 +134,17 @@ def test_the_journal_gives_the_same_report(tmp_path: Path) -> None:
     journal = SqliteJournal(path, Watch())
     recorded = list(journal.read(ROLLOUT))
     assert make_report(replay(ROLLOUT, recorded), recorded) == make_report(story.state, story.recorded)
+
+
+def test_a_failed_flash_is_not_staged() -> None:
+    story = Story(opening(make_plan()))
+    story.tell(*quarantines("gpu0001"))
+    (found,) = make_report(story.state, story.recorded).standing
+    assert (found.stage, found.nodes) == ("not staged", ("gpu0001",))
+
+
+def test_one_absence_explains_one_new_attempt() -> None:
+    story = Story(opening(make_plan()))
+    intent = begins("gpu0001")[2]
+    story.tell(intent, ev.EffectAbsent(node="gpu0001", effect=SUBMIT, why="no task"), intent, intent)
+    assert make_report(story.state, story.recorded).survived.retried == 1

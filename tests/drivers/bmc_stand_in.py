@@ -57,6 +57,10 @@ class FieldClock:
         """As `sleep`."""
         await self.sleep(seconds)
 
+    def wall_s(self) -> float:
+        """Wall time, as far as this clock has any."""
+        return self.at
+
     def io_timeout_s(self, seconds: float) -> float:
         """Real seconds, few."""
         return min(seconds, self._io_timeout_s)
@@ -75,6 +79,10 @@ class MemoryLedger:
     async def opened(self, uri: str, context: str) -> None:
         """See `SessionLedger`."""
         self.lines.append(("opened", uri, context))
+
+    async def absent(self, context: str) -> None:
+        """See `SessionLedger`."""
+        self.lines.append(("absent", context))
 
     async def closed(self, uri: str) -> None:
         """See `SessionLedger`."""

@@ -1,7 +1,7 @@
 """Admission, driven through whole rollouts by random outcomes: what must never happen, and what must."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 
 from hypothesis import given, settings
@@ -53,6 +53,7 @@ class Simulation:
         fold(self.state, Recorded(len(self.history), self.now, ROLLOUT, event))
 
     def active(self) -> list[str]:
+        """Nodes under way."""
         return [name for name in self.order if self.state.nodes[name].status in ACTIVE]
 
     def run(self) -> Finished | Stop:
@@ -106,12 +107,14 @@ class Simulation:
         )
 
     def check_caps(self) -> None:
+        """No cap is exceeded now."""
         assert len(self.active()) <= self.caps.max_in_flight
         for (kind, name), out in self.out().items():
             allowed = (self.caps.rack if kind == "rack" else self.caps.feed).get(name)
             assert allowed is None or out <= allowed
 
     def check(self, decision: admission.Decision) -> None:
+        """The decision is allowed in this state."""
         caps, state = self.caps, self.state
         failures = sum(node.status in FAILED for node in state.nodes.values())
         assert state.failures == failures

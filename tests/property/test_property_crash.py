@@ -94,3 +94,15 @@ def test_a_crash_at_any_append_changes_nothing(tmp_path: Path, scenario: str, wr
         place = make_hall(folder, scenario)
         found = outcome(place, place.clock.run(live(place, [(position, written)])))
         assert found == expected, f"died at append {position}"
+
+
+@pytest.mark.parametrize("scenario", ["healthy", "failing component after a staged one", "submit unsent"])
+def test_dying_again_and_again_changes_nothing(tmp_path: Path, scenario: str) -> None:
+    whole = make_hall(tmp_path, scenario)
+    expected = outcome(whole, whole.clock.run(live(whole, [])))
+    for written in (2, 3, 4, 5, 7):
+        folder = tmp_path / str(written)
+        folder.mkdir()
+        place = make_hall(folder, scenario)
+        found = outcome(place, place.clock.run(live(place, [(written + 2, bool(life % 2)) for life in range(8)])))
+        assert found == expected, f"died eight times at append {written + 2}"

@@ -43,6 +43,10 @@ class NoLedger:
         """See `SessionLedger`."""
         raise AssertionError(uri, context)
 
+    async def absent(self, context: str) -> None:
+        """See `SessionLedger`."""
+        raise AssertionError(context)
+
     async def closed(self, uri: str) -> None:
         """See `SessionLedger`."""
         raise AssertionError(uri)

@@ -39,6 +39,10 @@ class VirtualClock:
         """Wall time, at WALL field seconds each."""
         await self.sleep(seconds * WALL)
 
+    def wall_s(self) -> float:
+        """Wall time, as far as this clock has any."""
+        return self._now / WALL
+
     def io_timeout_s(self, seconds: float) -> float:
         """Never consulted: there is no socket."""
         return seconds

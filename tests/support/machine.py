@@ -89,6 +89,8 @@ class Machine:
     """Ground truth: power actions and BMC resets while an image was being written."""
     effects: list[tuple[float, str]] = field(default_factory=list)
     """Ground truth: everything that changed the machine, and when."""
+    broken_reads: set[str] = field(default_factory=set)
+    """Reads that answer 503 for ever: identify, observe."""
     numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def settle(self) -> None:
@@ -107,7 +109,7 @@ class Machine:
         """Write down an effect; count it as a cut if it hits a flash."""
         self.settle()
         self.effects.append((self.clock.now(), effect))
-        if effect != "submit" and effect != "on" and self.flashing():
+        if effect not in {"submit", "on"} and self.flashing():
             self.cuts += 1
             for task in self.tasks:
                 task.cut = task.cut or task.ends_at > self.clock.now()
@@ -120,9 +122,7 @@ class Machine:
         uri = f"/tasks/{next(self.numbers)}"
         fails = f"fails:{component}" in self.faults and version.endswith("new")
         self.tasks.append(
-            Flash(
-                uri=uri, component=component, version=version, ends_at=self.clock.now() + self.flash_s, fails=fails
-            )
+            Flash(uri=uri, component=component, version=version, ends_at=self.clock.now() + self.flash_s, fails=fails)
         )
         return uri
 
@@ -179,8 +179,10 @@ class ModelBmc:
         self._process.must_live()
         self._machine.settle()
 
-    async def _request(self) -> Machine:
+    async def _request(self, read: str = "") -> Machine:
         await self._pass()
+        if read in self._machine.broken_reads:
+            raise Transient("503")
         if self._machine.clock.now() < self._machine.away_until:
             raise Transient("connection refused")
         if self._uri not in self._machine.sessions:
@@ -195,6 +197,7 @@ class ModelBmc:
         return machine
 
     async def connect(self) -> None:
+        """See fleet.ports.Bmc.connect."""
         await self._pass()
         if self._uri in self._machine.sessions:
             return
@@ -208,6 +211,7 @@ class ModelBmc:
         await self._ledger.opened(self._uri, context)
 
     async def reconnect(self) -> None:
+        """See fleet.ports.Bmc.reconnect."""
         await self._pass()
         if self._machine.clock.now() < self._machine.away_until:
             raise Transient("connection refused")
@@ -216,7 +220,8 @@ class ModelBmc:
         await self.connect()
 
     async def observe(self) -> Observation:
-        machine = await self._request()
+        """See fleet.ports.Bmc.observe."""
+        machine = await self._request("observe")
         items = tuple(FirmwareItem(id=name, version=version) for name, version in machine.active.items())
         return Observation(
             node=NodeId(str(self._node.id)),
@@ -229,26 +234,32 @@ class ModelBmc:
         )
 
     async def identify(self) -> tuple[str, str]:
-        return (await self._request()).serial, "u"
+        """See fleet.ports.Bmc.identify."""
+        return (await self._request("identify")).serial, "u"
 
     async def power_state(self) -> PowerState:
+        """See fleet.ports.Bmc.power_state."""
         return (await self._request()).power
 
     async def boot_marker(self) -> BootMarker:
+        """See fleet.ports.Bmc.boot_marker."""
         machine = await self._request()
         at = "" if "mute" in machine.faults else str(machine.resets)
         return BootMarker(manager_last_reset=at, system_last_reset="", session=self._uri)
 
     async def restarted_since(self, marker: BootMarker) -> Restarted:
+        """See fleet.ports.Bmc.restarted_since."""
         machine = await self._request()
         if "mute" not in machine.faults:
             return Restarted.YES if marker.manager_last_reset != str(machine.resets) else Restarted.NO
         return Restarted.NO if marker.session in machine.sessions else Restarted.CANNOT_TELL
 
     def offers(self) -> frozenset[Activation]:
+        """See fleet.ports.Bmc.offers."""
         return frozenset({Activation.BMC_RESET, Activation.WARM_RESET, Activation.DC_CYCLE})
 
     async def readiness(self) -> UpdateReadiness:
+        """See fleet.ports.Bmc.readiness."""
         machine = await self._request()
         alive = tuple(self._reading(task) for task in machine.tasks if task.ends_at > machine.clock.now())
         return UpdateReadiness(
@@ -256,6 +267,7 @@ class ModelBmc:
         )
 
     async def submit_update(self, order: UpdateOrder) -> Submission:
+        """See fleet.ports.Bmc.submit_update."""
         machine = await self._effect("submit")
         await self._pass(UPLOAD_S)
         task = machine.receive(order.sha256)
@@ -264,6 +276,7 @@ class ModelBmc:
         return Submission(task=task, status=202, note="")
 
     async def restore_force_flag(self) -> None:
+        """See fleet.ports.Bmc.restore_force_flag."""
         await self._pass()
 
     def _reading(self, task: Flash) -> TaskReading:
@@ -282,30 +295,37 @@ class ModelBmc:
         )
 
     async def read_task(self, uri: str) -> TaskReading | None:
+        """See fleet.ports.Bmc.read_task."""
         machine = await self._request()
         return next((self._reading(task) for task in machine.tasks if task.uri == uri), None)
 
     async def power(self, action: PowerAction) -> None:
+        """See fleet.ports.Bmc.power."""
         machine = await self._effect(action.value)
         machine.switch(action)
         if machine.fault(f"{action.value}:lost"):
             raise OutcomeUnknown(action.value, "no answer")
 
     async def reset_bmc(self) -> None:
+        """See fleet.ports.Bmc.reset_bmc."""
         machine = await self._effect("bmc-reset")
         machine.reset_bmc()
         raise OutcomeUnknown("bmc-reset", "the BMC is gone, as usual")
 
     async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
+        """See fleet.ports.Bmc.clear_sessions."""
         machine = await self._request()
         doomed = {uri for uri, context in machine.sessions.items() if uri in uris or context in contexts}
         if self._uri in doomed:
             raise NodeFault(Reason.PROTOCOL, "asked to delete the session in use")
         for uri in doomed:
             del machine.sessions[uri]
+        for context in contexts:
+            await self._ledger.absent(context)
         return (*uris, *doomed)
 
     async def close(self) -> None:
+        """See fleet.ports.Bmc.close."""
         await self._pass()
         if self._uri:
             if self._machine.clock.now() < self._machine.away_until:

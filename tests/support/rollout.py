@@ -14,7 +14,7 @@ from fleet.gate import Gate
 from fleet.journal import Request, SqliteJournal
 from fleet.plan import Plan, Survey, build
 from fleet.policy.spec import OnFailure, RolloutSpec
-from fleet.profile import ComponentProfile, Profile, Push, Rollback, Trust
+from fleet.profile import ComponentProfile, Profile, Push, Quirks, Rollback, Trust
 from fleet.recipe import RecipeBook
 from fleet.runner import Surroundings
 from fleet.state import RolloutState, replay
@@ -29,6 +29,8 @@ from support.machine import Crash, Machine, ModelDriver, Process
 
 ROLLOUT = RolloutId("r-1")
 NEEDS = {"bmc": Activation.BMC_RESET, "bios": Activation.DC_CYCLE}
+TASKS_KEPT_S = 86_400.0
+"""The modelled BMC keeps its tasks until it restarts."""
 OFFERS = frozenset({Activation.BMC_RESET, Activation.WARM_RESET, Activation.DC_CYCLE})
 
 
@@ -69,7 +71,9 @@ def profile(*keys: str, rollback: Rollback = Rollback.REFLASH, trust: Trust = Tr
     parts = {
         key: ComponentProfile(items=(key,), push=(Push.MULTIPART,), rollback=rollback, flash_s=300.0) for key in keys
     }
-    return Profile(name="model", title="a model", trust=trust, components=parts)
+    return Profile(
+        name="model", title="a model", trust=trust, components=parts, quirks=Quirks(tasks_kept_s=TASKS_KEPT_S)
+    )
 
 
 def node(name: str, rack: str = "r1", feeds: Sequence[str] = ("A",)) -> Node:
@@ -115,7 +119,9 @@ def plan_for(
 ) -> Plan:
     """Planned by the real planner."""
     of = of or baseline(component("bmc"), component("bios"))
-    spec = spec or RolloutSpec(waves=(len(nodes),), max_in_flight=len(nodes), rack=None, failure_budget=len(nodes), on_failure=on_failure)
+    spec = spec or RolloutSpec(
+        waves=(len(nodes),), max_in_flight=len(nodes), rack=None, failure_budget=len(nodes), on_failure=on_failure
+    )
     kind = profile(*of.components)
     seen = versions or dict.fromkeys(of.components, "old")
     surveys = [survey(item, seen, kind) for item in nodes]
@@ -239,7 +245,10 @@ class Running:
 
 
 def hall(
-    path: Path, names: Sequence[str] = ("n1",), faults: Sequence[str] = (), plan: Callable[[list[Node]], Plan] = plan_for
+    path: Path,
+    names: Sequence[str] = ("n1",),
+    faults: Sequence[str] = (),
+    plan: Callable[[list[Node]], Plan] = plan_for,
 ) -> Hall:
     """Fresh machines on old versions."""
     clock = VirtualClock()

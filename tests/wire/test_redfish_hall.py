@@ -58,6 +58,7 @@ class Ledger:
 
     uris: set[str] = field(default_factory=set)
     contexts: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     async def opening(self, context: str) -> None:
         """See `SessionLedger`."""
@@ -67,6 +68,10 @@ class Ledger:
         """See `SessionLedger`."""
         assert context in self.contexts
         self.uris.add(uri)
+
+    async def absent(self, context: str) -> None:
+        """See `SessionLedger`. It may be one that a dead process announced."""
+        self.missing.append(context)
 
     async def closed(self, uri: str) -> None:
         """See `SessionLedger`."""

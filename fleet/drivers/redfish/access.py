@@ -25,6 +25,8 @@ NOT_READY_PAUSE_S = 60.0
 """A BMC that restarted answers 401 until its PAM is up; more tries lock the account (field guide 4, F31)."""
 REFUSED = frozenset({401, 403})
 BAD_REQUEST = 400
+MADE_NOTHING = frozenset({*range(400, 500), 503})
+"""Answers to a login that came from the service itself and made no session; behind another 5xx there may be one."""
 
 Found = TypeVar("Found")
 
@@ -135,9 +137,11 @@ class Access:
     async def send(
         self, method: str, path: str, body: dict[str, Any] | Body | None, *, effect: str, read_s: float = READ_S
     ) -> Reply:
-        """Send an effect, once. See `Channel.send`; 401 is a Transient: nothing was done, a read will log in anew."""
+        """Send an effect, once. See `Channel.send`; 401 is a Transient: nothing was done, the next request logs in anew."""
+        await self._logged_in()
         reply = await self.channel.send(method, path, body, effect=effect, read_s=read_s)
         if reply.status == UNAUTHORISED:
+            await self.forget()
             raise Transient(f"{self.channel.base}: {effect} was not accepted: the session had ended: {reply.sentence}")
         return reply
 
@@ -150,8 +154,11 @@ class Access:
             found |= dict.fromkeys(document.member_links(await self.get(sessions)))
         own = frozenset(map(document.path_of, uris))
         gone: list[str] = []
+        stayed: set[str] = set()
         for uri in found:
             if self.session is not None and uri == self.session.uri:
+                if uri in own:  # ids restart with a BMC: the one of before is not there any more
+                    gone.append(uri)
                 continue
             reply = await self.find(uri)
             context = "" if reply is None else document.text(reply.body, "Context")
@@ -159,13 +166,17 @@ class Access:
             if reply is not None and ours:
                 self._met.add(uri)
                 if not await self._deleted(uri):
+                    stayed.add(context)
                     continue
             if reply is None or ours or uri in own:
                 gone.append(uri)
                 await self._ledger.closed(uri)
+        for context in sorted(wanted - stayed):
+            await self._ledger.absent(context)
         return tuple(gone)
 
     async def _renewing(self, read: Callable[[], Awaitable[Found]]) -> Found:
+        await self._logged_in()
         try:
             return await read()
         except Unauthorised as error:
@@ -176,7 +187,13 @@ class Access:
         try:
             return await read()
         except Unauthorised as error:
-            raise NodeFault(Reason.LOGIN_REFUSED, f"{error}: a session that was just opened is not accepted") from None
+            # The login worked, so the password is right: a BMC that forgets sessions at once is starting, or overloaded.
+            raise Transient(f"{error}: a session that was just opened is not accepted") from None
+
+    async def _logged_in(self) -> None:
+        """Log in anew where a session was let go of since it ended."""
+        if self.session is None and self._worked and self._sessions():
+            await self.open()
 
     async def _root(self) -> Document:
         reply = await self.channel.find(ROOT)
@@ -197,10 +214,15 @@ class Access:
         reply = await self._asked(sessions, login, context)
         where = f"{self.channel.base}: login as {login.user!r}"
         if reply.status in REFUSED:
+            await self._ledger.absent(context)
             if last:
                 raise NodeFault(Reason.LOGIN_REFUSED, f"{where} was refused: {reply.sentence}; check the credential")
             return False
         if reply.status not in OK:
+            if reply.status in MADE_NOTHING:
+                await self._ledger.absent(context)
+            else:
+                self._unanswered.add(context)
             raise Transient(f"{where}: {reply.sentence}", retry_after_s=reply.retry_after_s)
         token = reply.headers.get("X-Auth-Token", "").strip()
         uri = document.path_of(reply.headers.get("Location", "")) or document.path_of(reply.body.get("@odata.id"))
@@ -223,6 +245,9 @@ class Access:
         except OutcomeUnknown as error:
             self._unanswered.add(context)
             raise Transient(str(error)) from None
+        except Transient:
+            await self._ledger.absent(context)
+            raise
         return reply
 
     async def _deleted(self, uri: str) -> bool:

@@ -204,7 +204,8 @@ class RedfishBmc:
         return document.text(system, key), document.text(system, "UUID").lower()
 
     async def _connect(self, *, after_restart: bool) -> None:
-        await self._access.open(after_restart=after_restart)
+        if self._access.session is None:
+            await self._access.open(after_restart=after_restart)
         found = await layout.find_layout(self._access, self._profile)
         self._expansion = Expansion(query=found.expand)
         self._layout = found

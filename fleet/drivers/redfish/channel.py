@@ -20,7 +20,8 @@ READ_S = 60.0
 INVENTORY_S = 240.0
 """A cold DGX H100 takes two to three minutes for its firmware inventory (field guide 1.14, B.19)."""
 FRESH_S = 5.0
-"""An effect goes out only on a connection that answered this recently: on a stale one its fate would be unknown."""
+"""An effect goes out only on a connection that answered this recently: on a stale one its fate would be unknown. Wall time:
+what a middlebox or a BMC does to an idle socket is not compressed."""
 
 OK = range(200, 300)
 REDIRECTED = range(300, 400)
@@ -136,7 +137,7 @@ class Channel:
             Transient: it was not sent.
             OutcomeUnknown: it may have been.
         """
-        if self._answered_at is None or self.clock.now() - self._answered_at > FRESH_S:
+        if self._answered_at is None or self.clock.wall_s() - self._answered_at > FRESH_S:
             await self.drop()
         headers = None
         if isinstance(body, Body):
@@ -192,7 +193,7 @@ class Channel:
                 self.went_silent = True
                 self._answered_at = None
                 raise
-            self._answered_at = self.clock.now()
+            self._answered_at = self.clock.wall_s()
         return _reply(method, f"{self.base}{path}", raw)
 
 

@@ -49,6 +49,20 @@ class RedfishDriver:
         """A BMC that is not connected yet."""
         return RedfishBmc(node, profile, self._access(node, ledger), digests=self._digests, images=self._images)
 
+    async def meet(self, node: Node, ledger: SessionLedger, choose: Callable[[Discovery], Profile]) -> RedfishBmc:
+        """A connected BMC with the profile that `choose` finds: one connection and one session for both."""
+        access = self._access(node, ledger)
+        try:
+            await access.open()
+            bmc = RedfishBmc(
+                node, choose(await discovery.discover(access)), access, digests=self._digests, images=self._images
+            )
+            await bmc.connect()
+        except BaseException:
+            await access.end()
+            raise
+        return bmc
+
     async def discover(self, node: Node, ledger: SessionLedger) -> Discovery:
         """Look at a machine through a session of its own, reads only. Raises what `Bmc.connect` raises."""
         async with discovery.opened(self._access(node, ledger)) as access:

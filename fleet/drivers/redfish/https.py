@@ -157,11 +157,18 @@ class _Response:
         async for piece in self._response.content.iter_any():
             size_bytes += len(piece)
             if size_bytes > MAX_REPLY_BYTES:
+                self._cut()
                 raise ReplyTooLong(f"the reply goes on beyond {MAX_REPLY_BYTES} bytes")
             pieces.append(piece)
             if len(pieces) % 64 == 0:
                 await asyncio.sleep(0)  # an endless body must not keep the loop to itself
         return b"".join(pieces)
+
+    def _cut(self) -> None:
+        """Drop the connection at once: a polite TLS farewell would go on reading what never ends."""
+        connection = self._response.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
 
     def get_encoding(self) -> str:
         return "utf-8"

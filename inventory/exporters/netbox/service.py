@@ -92,22 +92,28 @@ class Service:
 
 def _session(ca: str) -> requests.Session:
     session = requests.Session()
-    session.mount("https://", _Patient())
+    session.mount("https://", _Strict(ca))
     # Without an auth of its own requests puts what ~/.netrc says in the place of the token.
     session.auth = _as_it_is
     # The API answers where it is asked; whoever redirects us would get the token, or our objects.
     session.max_redirects = 0
-    # Stated, so that $REQUESTS_CA_BUNDLE is not what decides.
-    session.verify = ca or True
     return session
 
 
-class _Patient(HTTPAdapter):
-    """Gives up at last: requests has no time limit of its own."""
+class _Strict(HTTPAdapter):
+    """Lets the given authority decide alone, and gives up at last.
+
+    Said at the session, requests would prefer $REQUESTS_CA_BUNDLE to the authority; a time limit it has none of.
+    """
+
+    def __init__(self, ca: str) -> None:
+        super().__init__()
+        self._ca = ca
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         """As requests does, within the limit."""
-        return super().send(request, *args, **{**options, "timeout": options.get("timeout") or _TIMEOUT_S})
+        trusted = self._ca or options.get("verify") or True
+        return super().send(request, *args, **{**options, "timeout": _TIMEOUT_S, "verify": trusted})
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -1,0 +1,100 @@
+"""`kill -9` at random moments of a rollout, resumed each time: the end must be that of a rollout that nobody disturbed.
+
+    python tests/soak/soak.py --kills 50 --nodes 256 --faults five-percent --seed 1
+    python tests/soak/soak.py --resume-1024
+
+Exit code 1 if any node ends otherwise than undisturbed, or if anything happened that must never happen.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from fleet.exits import Exit
+from soak.lives import Ordeal, Schedule, SoakError, endure, place
+from soak.resuming import measure
+from soak.verdict import Outcome, differences, outcome
+
+_TRAILS = 5
+"""Differing nodes whose journal is printed whole."""
+
+
+def say(text: str) -> None:
+    """One line, at once."""
+    print(text, flush=True)  # noqa: T201 (a command speaks)
+
+
+def main() -> int:
+    """Run as the command line says; the exit code."""
+    options = _options()
+    folder = options.directory or Path(tempfile.mkdtemp(prefix="fleet-soak-"))
+    say(f"everything is left in {folder}")
+    try:
+        if options.resume_1024:
+            return measure(folder, options.nodes or 1024, speed=options.speed, seed=options.seed, say=say)
+        return _soak(folder, options)
+    except SoakError as error:
+        say(f"soak: {error}")
+        return 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="soak.py", description="kill -9 a rollout again and again, and judge its end."
+    )
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--nodes", type=int, help="how many DGX H100 (256; with --resume-1024: 1024)")
+    parser.add_argument("--faults", default="five-percent", help="a shipped fault file by name, or a path")
+    parser.add_argument("--seed", type=int, default=1, help="which nodes are hit, and when we kill")
+    parser.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
+    parser.add_argument("--directory", type=Path, help="an empty folder; default: a new one")
+    parser.add_argument(
+        "--resume-1024", action="store_true", help="measure instead how fast a killed rollout is taken up again"
+    )
+    return parser.parse_args()
+
+
+def _soak(folder: Path, options: argparse.Namespace) -> int:
+    nodes = options.nodes or 256
+    hall = {"speed": options.speed, "faults": options.faults, "seed": options.seed}
+    with place(folder / "calm", nodes, **hall) as at:
+        calm = endure(at, None, say)
+        undisturbed = outcome(at)
+    say(f"undisturbed: {calm.wall_s:.1f} s, plan after {calm.planned_s:.1f} s, {_counts(undisturbed)}")
+    if calm.exit not in {Exit.OK, Exit.NODES_FAILED}:
+        raise SoakError(f"the undisturbed rollout ended with exit code {calm.exit}; see {folder / 'calm'}")
+    schedule = Schedule.make(options.kills, options.seed, planned_s=calm.planned_s, progress=calm.progress)
+    with place(folder / "killed", nodes, **hall) as at:
+        killed = endure(at, schedule, say)
+        disturbed = outcome(at)
+    say(f"killed: {killed.wall_s:.1f} s, {_counts(disturbed)}")
+    return _report(calm, undisturbed, killed, disturbed)
+
+
+def _report(calm: Ordeal, undisturbed: Outcome, killed: Ordeal, disturbed: Outcome) -> int:
+    unlike = differences(undisturbed, disturbed)
+    violations = [f"undisturbed: {text}" for text in undisturbed.violations] + list(disturbed.violations)
+    for number, (node, text) in enumerate(unlike.items()):
+        say(f"DIFFERENT {node}: {text}")
+        if number < _TRAILS:
+            say(f"  undisturbed:\n{undisturbed.trail(node)}\n  killed:\n{disturbed.trail(node)}")
+    for text in violations:
+        say(f"VIOLATION {text}")
+    taken = killed.claims_s or [0.0]
+    say(
+        f"nodes {len(disturbed.state.nodes)} · kills {killed.kills} ({killed.survey_kills} before the plan) · resumes"
+        f" {killed.resumes} · wall {killed.wall_s:.0f} s, undisturbed {calm.wall_s:.0f} s\n"
+        f"resume to first event: median {statistics.median(taken):.2f} s, longest {max(taken):.2f} s\n"
+        f"nodes that ended otherwise than undisturbed: {len(unlike)} · violations: {len(violations)}"
+    )
+    return 1 if unlike or violations or killed.exit != calm.exit else 0
+
+
+def _counts(of: Outcome) -> str:
+    return ", ".join(f"{number} {status}" for status, number in of.state.count().items() if number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
