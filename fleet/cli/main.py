@@ -11,13 +11,8 @@ from typing import Annotated
 import typer
 
 from fleet.cli import apply as applying
-<<<<<<< HEAD
 from fleet.cli import commands_control, commands_inventory, commands_look, commands_tui, compose, demo, sim
-from fleet.cli.paths import DEFAULT_JOURNAL
-=======
-from fleet.cli import commands_control, commands_look, compose, demo, sim
 from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
->>>>>>> main
 from fleet.errors import FleetError, Halt, UsageError
 from fleet.events import UnknownEvent
 from fleet.exits import Exit
