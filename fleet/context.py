@@ -9,12 +9,12 @@ from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
 from fleet.gate import Gate
 from fleet.plan import PlannedNode
-from fleet.ports import Bmc, BootMarker, Restarted
+from fleet.ports import Bmc, BootMarker, Edges, Restarted
 from fleet.recipe import ACTIVATE, UPDATE
 from fleet.state import NodeState
 from fleet.step import StepSpec
 from fleet.target import Target
-from inventory.model import Node
+from inventory.model import Link, Node
 from inventory.observed import Observation
 
 _ATTEMPTS = 3
@@ -59,8 +59,14 @@ class Context:
         clock: Clock,
         gate: Gate,
         recorder: Recorder,
+        rollout: str = "",
+        edges: Edges | None = None,
+        links: tuple[Link, ...] = (),
     ) -> None:
         self.node = node
+        self.rollout = rollout
+        self._edges = edges
+        self._links = links
         self.bmc = bmc
         self.clock = clock
         self._planned = planned
@@ -72,6 +78,21 @@ class Context:
         self._key = ""
         self._restarts: dict[str, Restarted] = {}
         self.last_seen: Observation | None = None
+
+    @property
+    def edges(self) -> Edges:
+        """See fleet.step.NodeContext."""
+        if self._edges is None:
+            raise NodeFault(Reason.NO_EDGE, "this rollout knows no switches, shells, outlets or scheduler")
+        return self._edges
+
+    def links(self) -> tuple[Link, ...]:
+        """See fleet.step.NodeContext."""
+        return self._links
+
+    def planned_identity(self) -> tuple[str, str]:
+        """See fleet.step.NodeContext."""
+        return self._planned.serial, self._planned.uuid
 
     @property
     def state(self) -> NodeState:

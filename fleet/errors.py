@@ -37,6 +37,7 @@ class Reason(StrEnum):
     PROTOCOL = "bad-reply"
     ABORTED = "aborted"
     ROLLBACK_FAILED = "rollback-failed"
+    NO_EDGE = "not-declared"
 
 
 class FleetError(Exception):

@@ -17,12 +17,12 @@ from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, Parked
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
-from fleet.ports import Bmc, BmcDriver
+from fleet.ports import Bmc, BmcDriver, Edges
 from fleet.profile import Profile
 from fleet.recipe import ACTIVATE, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
-from inventory.model import Node
+from inventory.model import Link, Node
 from inventory.observed import Observation
 
 Result = TypeVar("Result")
@@ -56,6 +56,10 @@ class Surroundings:
     clock: Clock
     gate: Gate
     recorder: Recorder
+    edges: Edges | None = None
+    """What stands around the nodes; None where a rollout only speaks to BMCs."""
+    links: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
+    """Node -> its cables."""
 
 
 @dataclass(slots=True)
@@ -109,6 +113,9 @@ class NodeRun:
             clock=around.clock,
             gate=around.gate,
             recorder=around.recorder,
+            rollout=str(around.rollout),
+            edges=around.edges,
+            links=around.links.get(self._name, ()),
         )
 
     async def run(self) -> None:

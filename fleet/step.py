@@ -11,9 +11,9 @@ from typing import Protocol
 
 from fleet.clock import Clock
 from fleet.events import Json
-from fleet.ports import Bmc, BootMarker, Restarted
+from fleet.ports import Bmc, BootMarker, Edges, Restarted
 from fleet.target import Target
-from inventory.model import Node
+from inventory.model import Link, Node
 from inventory.observed import Observation
 
 
@@ -74,6 +74,20 @@ class NodeContext(Protocol):
     @property
     def clock(self) -> Clock:
         """The only time there is."""
+
+    @property
+    def rollout(self) -> str:
+        """Names us in reasons that others read."""
+
+    @property
+    def edges(self) -> Edges:
+        """Everything around the node beside its BMC: shells, switches, outlets, the scheduler, images."""
+
+    def links(self) -> tuple[Link, ...]:
+        """The node's cables, as the inventory declares them."""
+
+    def planned_identity(self) -> tuple[str, str]:
+        """(serial, uuid) as they were when the plan was made."""
 
     def target(self, name: str) -> Target:
         """One component's goal, from the plan."""
