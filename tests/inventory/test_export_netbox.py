@@ -9,6 +9,8 @@ import pytest
 from export_builder import HALL, SEEN, sighting, write_hall
 from netbox_contract import Netbox, running
 
+from fleet.cli.main import outcome
+from fleet.exits import Exit
 from fleet.sim.certificates import Authority
 from inventory.exporters.exporter import Consent, Destination, ExportError, Outcome, find
 from inventory.exporters.snapshot import Reading, Snapshot
@@ -105,6 +107,47 @@ def test_what_is_new_is_brought_and_nothing_else(tmp_path: Path, netbox: Netbox,
     }
     assert "~ dcim/devices osl2/gpu2: status 'failed' -> 'active'" in told.text
     assert netbox.one("dcim/devices", name="gpu2")["status"] == "active"
+
+
+def test_the_command_asks_for_yes_and_says_what_is_left(
+    tmp_path: Path,
+    netbox: Netbox,
+    there: Destination,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hall = str(write_hall(tmp_path))
+    line = [
+        "inventory",
+        hall,
+        "--to",
+        "netbox",
+        "--url",
+        netbox.url,
+        "--token",
+        str(there.token),
+        "--ca",
+        str(there.ca),
+    ]
+    assert outcome(line) == Exit.OK
+    assert "add --yes" in capsys.readouterr().out
+    assert not netbox.writes
+    assert outcome([*line, "--yes"]) == Exit.OK
+    assert netbox.writes
+    one, two = netbox.rows("dcim/cables")[:2]
+    one["b_terminations"], two["b_terminations"] = two["b_terminations"], one["b_terminations"]
+    capsys.readouterr()
+    assert outcome([*line, "--yes"]) == Exit.NODES_FAILED
+    assert capsys.readouterr().out.count("! dcim/cables ") == 2
+    write_hall(tmp_path, HALL.replace("gpu[1-4]:eth0", f"gpu[1-4]:{'x' * 65}"))
+    netbox.store["dcim/devices"].clear()
+    netbox.store["dcim/cables"].clear()
+    netbox.store["ipam/ip-addresses"].clear()
+    assert outcome([*line, "--yes"]) == Exit.HALTED
+    shown = capsys.readouterr()
+    assert "objects were written before and stay" in shown.err
+    assert TOKEN not in shown.err + shown.out
 
 
 def test_an_interrupted_export_goes_on(tmp_path: Path, netbox: Netbox, there: Destination) -> None:
