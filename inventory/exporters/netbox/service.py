@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import pynetbox  # type: ignore[import-untyped]  # ships no types
+import pynetbox
 import requests
 from requests.adapters import HTTPAdapter
 
