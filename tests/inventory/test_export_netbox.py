@@ -301,6 +301,20 @@ def test_a_shared_address_belongs_to_nobody(tmp_path: Path, netbox: Netbox, ther
     assert without == {"gpu1", "leaf1", "dgx1"}
 
 
+def test_an_address_is_shared_also_with_a_node_that_is_not_exported(
+    tmp_path: Path, netbox: Netbox, there: Destination
+) -> None:
+    shared = HALL.replace("address: 10.1.0.3/24", "address: 10.1.0.1, port: 8443").replace("gpu[3-4]", "gpu3")
+    shared = shared.replace('"gpu[1-4]:eth0", b: "leaf1:swp[1-4]"', '"gpu[1-3]:eth0", b: "leaf1:swp[1-3]"')
+    export(tmp_path, there, hall=shared, seen={}, only="gpu1")
+    assert netbox.one("dcim/devices", name="gpu1")["oob_ip"] is None
+
+
+def test_a_label_says_the_rack_unit(tmp_path: Path, netbox: Netbox, there: Destination) -> None:
+    export(tmp_path, there, hall=HALL.replace("serial: DECLARED1", 'labels: {rack_unit: "31"}'))
+    assert netbox.one("dcim/devices", name="dgx1")["position"] == 31
+
+
 def test_a_hostile_version_stays_one_short_line(tmp_path: Path, netbox: Netbox, there: Destination) -> None:
     evil = sighting(
         "gpu1",

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
 
 from inventory.exporters.exporter import ExportError
+from inventory.exporters.netbox.components import cables, firmware, interfaces
+from inventory.exporters.netbox.device import (
+    DESCRIPTION,
+    RACK_UNITS,
+    TAG,
+    TAGS,
+    Addresses,
+    Device,
+    devices,
+    own_addresses,
+    said,
+)
 from inventory.exporters.netbox.hardware import hardware
 from inventory.exporters.netbox.objects import OURS, Field, Key, Kind, Ref, Wanted, slug
-from inventory.exporters.snapshot import Entry, Origin, Reading, Snapshot
-from inventory.model import Bmc, Link, NodeId, RackId, SwitchId
+from inventory.exporters.snapshot import Entry, Snapshot
+from inventory.model import RackId
 
-TAG = "fleetwave"
-RACK_UNITS = 48
-_TAGS: list[dict[str, str | Ref]] = [{"slug": TAG}]
 _NAMED = frozenset({Kind.SITE, Kind.LOCATION, Kind.RACK, Kind.DEVICE})
 """Kinds of which two of ours must never become one."""
 _FAILED = frozenset({"quarantined", "rolled-back"})
-_DESCRIPTION = 200
-"""Characters (NetBox: description, max_length)."""
-_NAME = 64
-"""Characters of the name of a device or of a component (NetBox: name, max_length)."""
 _SERIAL = 50
-_Addresses: TypeAlias = tuple[tuple[str, str], ...]
-"""Interface and address; the first is the one by which the device is reached out of band."""
-RACK_UNIT_LABEL = "rack_unit"
-"""A node's label that says at which unit it is mounted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Device:
-    """What nodes and switches have in common."""
-
-    id: NodeId | SwitchId
-    model: str
-    role: str
-    rack: RackId
-    slot: int
-    unit: int | None
-    """Declared rack unit."""
-    bmc: Bmc | None
-    management: str | None
-    entry: Entry | None = None
-
-    def addresses(self) -> Iterator[tuple[str, str]]:
-        """Management interface -> address in NetBox's spelling; a host name is none."""
-        for interface, address in (("bmc", self.bmc.address if self.bmc else None), ("mgmt", self.management)):
-            with suppress(ValueError):
-                yield interface, str(ip_address(address or ""))
 
 
 def wanted(snapshot: Snapshot) -> tuple[Wanted, ...]:
@@ -72,18 +46,19 @@ def _everything(snapshot: Snapshot) -> Iterator[Wanted]:
         key=(TAG,),
         first={"name": "Fleetwave", "slug": TAG, "description": f"{OURS}created from the inventory"},
     )
-    yield Wanted(kind=Kind.ITEM_ROLE, key=("firmware",), first={"name": "Firmware", "slug": "firmware", "tags": _TAGS})
+    yield Wanted(kind=Kind.ITEM_ROLE, key=("firmware",), first={"name": "Firmware", "slug": "firmware", "tags": TAGS})
     places = _Places(snapshot)
-    devices = tuple(_devices(snapshot))
-    by_unit = _racks_by_unit(devices)
-    addresses = _addresses(devices)
-    for device in devices:
+    them = tuple(devices(snapshot))
+    by_unit = _racks_by_unit(them)
+    addresses = own_addresses(snapshot.inventory, them)
+    for device in them:
+        key, own = places.device(device), addresses[device.id]
         yield from places.of(device.rack)
         yield from _kinds_of(device)
-        yield _device(device, places, addresses[device.id], by_slot=device.rack in by_unit)
-        yield from _interfaces(places.device(device), device, addresses[device.id])
-        yield from _firmware(places.device(device), device)
-    yield from _cables(snapshot.links(), {device.id: places.device(device) for device in devices})
+        yield _device(device, places, own, by_slot=device.rack in by_unit)
+        yield from interfaces(key, device, own)
+        yield from firmware(key, device)
+    yield from cables(snapshot.links(), {device.id: places.device(device) for device in them})
 
 
 class _Places:
@@ -99,7 +74,7 @@ class _Places:
         site = slug(self._sites[pod])
         return (site,), (site, slug(pod)), (site, str(rack).casefold())
 
-    def device(self, device: _Device) -> Key:
+    def device(self, device: Device) -> Key:
         """Of a device: names are unique in a site, whatever their case."""
         return (*self.keys(device.rack)[0], str(device.id).casefold())
 
@@ -110,8 +85,8 @@ class _Places:
         site, location, cabinet = self.keys(rack)
         at = Ref(kind=Kind.SITE, key=site)
         made: dict[str, Field] = {
-            "description": f"{OURS}from the inventory {self._hall.name}"[:_DESCRIPTION],
-            "tags": _TAGS,
+            "description": f"{OURS}from the inventory {self._hall.name}"[:DESCRIPTION],
+            "tags": TAGS,
         }
         yield Wanted(kind=Kind.SITE, key=site, first={"name": name, "slug": site[0], "status": "active", **made})
         yield Wanted(
@@ -133,35 +108,7 @@ class _Places:
         )
 
 
-def _devices(snapshot: Snapshot) -> Iterator[_Device]:
-    for entry in snapshot.entries:
-        node = entry.node
-        unit = node.labels.get(RACK_UNIT_LABEL, "")
-        yield _Device(
-            id=node.id,
-            model=node.model,
-            role="GPU node",
-            rack=node.rack,
-            slot=node.slot,
-            unit=int(unit) if unit.isascii() and unit.isdigit() else None,
-            bmc=node.bmc,
-            management=None,
-            entry=entry,
-        )
-    for switch in snapshot.switches():
-        yield _Device(
-            id=switch.id,
-            model=switch.model,
-            role=f"{switch.role.value} switch",
-            rack=switch.rack,
-            slot=switch.slot,
-            unit=None,
-            bmc=switch.bmc,
-            management=switch.address,
-        )
-
-
-def _racks_by_unit(devices: Iterable[_Device]) -> set[RackId]:
+def _racks_by_unit(devices: Iterable[Device]) -> set[RackId]:
     """Racks whose slots are rack units: only where all that stands in them is one unit high."""
     heights: dict[RackId, set[int | None]] = {}
     for device in devices:
@@ -169,10 +116,10 @@ def _racks_by_unit(devices: Iterable[_Device]) -> set[RackId]:
     return {rack for rack, seen in heights.items() if seen == {1}}
 
 
-def _kinds_of(device: _Device) -> Iterator[Wanted]:
+def _kinds_of(device: Device) -> Iterator[Wanted]:
     known = hardware(device.model)
     maker = (slug(known.manufacturer),)
-    yield Wanted(kind=Kind.MANUFACTURER, key=maker, first={"name": known.manufacturer, "slug": maker[0], "tags": _TAGS})
+    yield Wanted(kind=Kind.MANUFACTURER, key=maker, first={"name": known.manufacturer, "slug": maker[0], "tags": TAGS})
     yield Wanted(
         kind=Kind.DEVICE_TYPE,
         key=(device.model.casefold(),),
@@ -181,17 +128,17 @@ def _kinds_of(device: _Device) -> Iterator[Wanted]:
             "model": device.model,
             "slug": slug(device.model),
             "u_height": known.height_u or 1,
-            "tags": _TAGS,
+            "tags": TAGS,
         },
     )
     yield Wanted(
         kind=Kind.DEVICE_ROLE,
         key=(slug(device.role),),
-        first={"name": device.role, "slug": slug(device.role), "color": "607d8b", "tags": _TAGS},
+        first={"name": device.role, "slug": slug(device.role), "color": "607d8b", "tags": TAGS},
     )
 
 
-def _device(device: _Device, places: _Places, addresses: _Addresses, *, by_slot: bool) -> Wanted:
+def _device(device: Device, places: _Places, addresses: Addresses, *, by_slot: bool) -> Wanted:
     site, _, rack = places.keys(device.rack)
     keep: dict[str, Field] = {
         "site": Ref(kind=Kind.SITE, key=site),
@@ -209,7 +156,7 @@ def _device(device: _Device, places: _Places, addresses: _Addresses, *, by_slot:
         "device_type": Ref(kind=Kind.DEVICE_TYPE, key=(device.model.casefold(),)),
         "role": Ref(kind=Kind.DEVICE_ROLE, key=(slug(device.role),)),
         "status": status,
-        "tags": _TAGS,
+        "tags": TAGS,
     }
     later = {"oob_ip": Ref(kind=Kind.ADDRESS, key=(addresses[0][1],))} if addresses else {}
     return Wanted(kind=Kind.DEVICE, key=places.device(device), keep=keep, first=first, later=later)
@@ -226,103 +173,5 @@ def _observed(entry: Entry) -> Mapping[str, Field]:
         keep["status"] = "failed"
     elif entry.seen.status == "confirmed":
         keep["status"] = "active"
-    keep["description"] = _said(f"{entry.seen.status} in {entry.seen.rollout}", entry)
+    keep["description"] = said(f"{entry.seen.status} in {entry.seen.rollout}", entry)
     return keep
-
-
-def _said(text: str, entry: Entry) -> str:
-    """A description: never one that a BMC could make look like somebody else's."""
-    simulated = " (simulated hall)" if entry.seen and entry.seen.origin is Origin.SIMULATED_HALL else ""
-    return "".join(letter if letter.isprintable() else " " for letter in f"{OURS}{text}{simulated}").strip()[
-        :_DESCRIPTION
-    ]
-
-
-def _addresses(devices: Sequence[_Device]) -> Mapping[NodeId | SwitchId, _Addresses]:
-    """Those that a device has to itself: of one shared by many (ports of a gateway) NetBox would say it is one's."""
-    shared = Counter(address for device in devices for _, address in device.addresses())
-    return {device.id: tuple(each for each in device.addresses() if shared[each[1]] == 1) for device in devices}
-
-
-def _interfaces(owner: Key, device: _Device, addresses: _Addresses) -> Iterator[Wanted]:
-    at = Ref(kind=Kind.DEVICE, key=owner)
-    names = [name for name, there in (("bmc", device.bmc), ("mgmt", device.management)) if there]
-    for name in names:
-        yield Wanted(
-            kind=Kind.INTERFACE,
-            key=(*owner, name),
-            keep={"mgmt_only": True},
-            first={"device": at, "name": name, "type": "1000base-t", "tags": _TAGS},
-        )
-    for name, address in addresses:
-        mask = ip_address(address).max_prefixlen
-        yield Wanted(
-            kind=Kind.ADDRESS,
-            key=(address,),
-            keep={
-                "assigned_object_type": "dcim.interface",
-                "assigned_object_id": Ref(kind=Kind.INTERFACE, key=(*owner, name)),
-            },
-            first={"address": f"{address}/{mask}", "status": "active", "tags": _TAGS},
-        )
-
-
-def _firmware(owner: Key, device: _Device) -> Iterator[Wanted]:
-    if device.entry is None or device.entry.seen is None:
-        return
-    seen = device.entry.seen
-    for item, version in sorted(seen.versions.items()):
-        name = "".join(letter if letter.isprintable() else " " for letter in item).strip()[:_NAME]
-        if not name:
-            continue
-        reading = "" if seen.reading is Reading.AFTER else f", read {seen.reading.value}"
-        yield Wanted(
-            kind=Kind.ITEM,
-            key=(*owner, name),
-            keep={"description": _said(f"version {version}; {seen.rollout}{reading}", device.entry)},
-            first={
-                "device": Ref(kind=Kind.DEVICE, key=owner),
-                "name": name,
-                "role": Ref(kind=Kind.ITEM_ROLE, key=("firmware",)),
-                "discovered": True,
-                "tags": _TAGS,
-            },
-        )
-
-
-def _cables(links: Iterable[Link], owners: Mapping[NodeId | SwitchId, Key]) -> Iterator[Wanted]:
-    for link in links:
-        ends: list[Key] = []
-        for end in (link.a, link.b):
-            owner = owners.get(end.device)
-            if owner is None:
-                break
-            ends.append((*owner, end.port))
-            yield Wanted(
-                kind=Kind.INTERFACE,
-                key=(*owner, end.port),
-                first={
-                    "device": Ref(kind=Kind.DEVICE, key=owner),
-                    "name": end.port,
-                    "type": "other",
-                    "tags": _TAGS,
-                },
-            )
-        if len(ends) < 2:  # noqa: PLR2004 (a cable has two ends)
-            continue
-        one, other = sorted(ends)
-        yield Wanted(
-            kind=Kind.CABLE,
-            key=(*one, *other),
-            first={
-                "a_terminations": [_termination(one)],
-                "b_terminations": [_termination(other)],
-                "status": "connected",
-                "description": f"{OURS}declared in the inventory",
-                "tags": _TAGS,
-            },
-        )
-
-
-def _termination(interface: Key) -> dict[str, str | Ref]:
-    return {"object_type": "dcim.interface", "object_id": Ref(kind=Kind.INTERFACE, key=interface)}
