@@ -73,7 +73,9 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         "Its BMC answers what no BMC should: restart the BMC if nothing is being flashed, and keep its version in mind (F36).",
     ),
     Reason.ABORTED: ("Nothing is wrong with it; it stopped at a safe point because the rollout was aborted.",),
-    Reason.NO_EDGE: ("Declare in the inventory what the step needs (switch, outlet, scheduler, shell), then apply again.",),
+    Reason.NO_EDGE: (
+        "Declare in the inventory what the step needs (switch, outlet, scheduler, shell), then apply again.",
+    ),
     Reason.ROLLBACK_FAILED: (
         TELL_FIRST,
         "It is between two versions: bring it to either by hand; do not put it back to work with mixed versions (F10).",

@@ -111,23 +111,8 @@ class Bmc:
         """(serial, uuid) that a confused installer reports."""
         self.reaches_home: Callable[[], bool] = lambda: True
         """Whether an installer's phone-home would arrive: the leaf port is in the right VLAN."""
-        self.host = Host(
-            box.host,
-            self.agenda,
-            self.ledger,
-            post_s=chance.uniform(*box.host.post_s),
-            on_loss=lambda _: self._main_power_lost(),
-            on_boot=self._host_boots,
-        )
-        self.updates = Updates(
-            box,
-            self.agenda,
-            self.firmware,
-            self.tasks,
-            faults=self.faults,
-            ledger=self.ledger,
-            on_self_reset=lambda at: self.restart(at, "self"),
-        )
+        self.host = self._host(chance)
+        self.updates = self._updates()
         self.phase = Phase.READY
         self.hmc_ready_at = 0.0
         self.last_restart = 0.0
@@ -138,6 +123,27 @@ class Bmc:
         self._was_on = False
         self._restore: Due | None = None
         self._service = Service(self)
+
+    def _host(self, chance: random.Random) -> Host:
+        return Host(
+            self.box.host,
+            self.agenda,
+            self.ledger,
+            post_s=chance.uniform(*self.box.host.post_s),
+            on_loss=lambda _: self._main_power_lost(),
+            on_boot=self._host_boots,
+        )
+
+    def _updates(self) -> Updates:
+        return Updates(
+            self.box,
+            self.agenda,
+            self.firmware,
+            self.tasks,
+            faults=self.faults,
+            ledger=self.ledger,
+            on_self_reset=lambda at: self.restart(at, "self"),
+        )
 
     def answer(self, request: Request, now: float) -> Answer:
         """What this BMC answers to `request` at `now` (simulated seconds)."""

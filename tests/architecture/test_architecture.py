@@ -137,7 +137,7 @@ def test_the_wheel_holds_the_four_packages_and_their_data(tmp_path: Path) -> Non
         path.relative_to(ROOT).as_posix()
         for name in PACKAGES
         for path in (ROOT / name).rglob("*")
-        if path.suffix in {".yaml", ".tcss"} or path.name == "py.typed"
+        if path.suffix in {".yaml", ".tcss", ".json"} or path.name == "py.typed"
     }
     assert data <= names
     assert {f"{name}/py.typed" for name in PACKAGES} <= names
