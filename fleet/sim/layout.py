@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fleet.sim.bmc import BoxSpec
 
 SSH_PORT = 2222
+_BMC_PORT = 8443
 SNMP_PORT = 1161
 _SPACE = uuid.UUID("6f2b7f0e-6a3b-4b0e-9d39-3a6f3f6d0c11")
 _HOST_OCTETS = 100
@@ -172,8 +173,15 @@ def complete_box(spec: BoxSpec) -> BoxSpec:
         serial=spec.serial or f"SIM{int(digest[:10], 16):013d}",
         uuid=spec.uuid or str(uuid.uuid5(_SPACE, spec.name)),
         host_address=spec.host_address or _host_address(address),
-        host_port=spec.host_port or (spec.port + _HOST_PORTS if _host_address(address) == address else SSH_PORT),
+        host_port=spec.host_port or _host_port(spec.port, shared=_host_address(address) == address),
     )
+
+
+def _host_port(bmc_port: int, *, shared: bool) -> int:
+    """Halls that share addresses differ in their BMCs' ports: their hosts must differ as well."""
+    if shared:
+        return bmc_port + _HOST_PORTS
+    return SSH_PORT + max(0, bmc_port - _BMC_PORT)
 
 
 def _host_address(address: str) -> str:
