@@ -52,6 +52,8 @@ class FirmwareUpdate:
             ctx, 10, 60.0, lambda: self._submit(ctx, target), lambda why: NodeFault(Reason.UPDATE_REJECTED, why)
         )
         text = await _follow(ctx, target, submitted, staged_over=bool(self.always))
+        if target.downgrade:
+            await again(ctx, 10, 60.0, lambda: _restored(ctx), _still_forced)
         return Deferred(text)
 
     async def _submit(self, ctx: NodeContext, target: Target) -> Json:
@@ -89,13 +91,30 @@ class FirmwareUpdate:
                 submission = await ctx.bmc.submit_update(order)
             finally:
                 if order.force:
-                    await ctx.bmc.restore_force_flag()
+                    await _restore_soon(ctx)
             return {"task": submission.task, "note": submission.note, "at": ctx.clock.now()}
 
         async def reconcile(intent: Json) -> Json | None:
             return await _find_submission(ctx, target, intent, staged_over=bool(self.always))
 
         return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
+
+
+async def _restored(ctx: NodeContext) -> Json:
+    await ctx.bmc.restore_force_flag()
+    return {}
+
+
+def _still_forced(why: str) -> NodeFault:
+    return NodeFault(Reason.UPDATE_REJECTED, f"ForceUpdate may still be set, set it back by hand (F22): {why}")
+
+
+async def _restore_soon(ctx: NodeContext) -> None:
+    """One try, beside an upload: whether the image arrived is the upload's to say, never this one's. `apply` makes sure of it later."""
+    try:
+        await ctx.bmc.restore_force_flag()
+    except (Transient, NodeFault) as later:
+        ctx.progress(None, f"ForceUpdate is not set back yet: {later}")
 
 
 async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, staged_over: bool) -> Json | None:

@@ -82,11 +82,13 @@ class Machine:
     serial: str = "S1"
     faults: set[str] = field(default_factory=set)
     """`<effect>:lost` (it happens, the answer is lost), `<effect>:unsent` (it does not happen and nobody knows): each once.
-    `fails:<component>`: its task fails. `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
+    `unforce:busy`: the force flag cannot be set back, once. `fails:<component>`: its task fails. `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
     flashes: list[str] = field(default_factory=list)
     """Ground truth: "component version" of every image that arrived."""
     cuts: int = 0
     """Ground truth: power actions and BMC resets while an image was being written."""
+    unforced: int = 0
+    """Ground truth: times that the force flag was set back."""
     effects: list[tuple[float, str]] = field(default_factory=list)
     """Ground truth: everything that changed the machine, and when."""
     broken_reads: set[str] = field(default_factory=set)
@@ -278,6 +280,9 @@ class ModelBmc:
     async def restore_force_flag(self) -> None:
         """See fleet.ports.Bmc.restore_force_flag."""
         await self._pass()
+        if self._machine.fault("unforce:busy"):
+            raise Transient("503")
+        self._machine.unforced += 1
 
     def _reading(self, task: Flash) -> TaskReading:
         ended = task.ends_at <= self._machine.clock.now()
