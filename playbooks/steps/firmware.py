@@ -16,7 +16,7 @@ from inventory.baseline import ComponentDiff
 from inventory.observed import FirmwareItem
 from playbooks.registry import step
 from playbooks.steps.power import ACTIONS
-from playbooks.steps.waiting import again, marker_json, ready
+from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, ready
 
 _PATIENCE = 3.0
 """A task that vanished may still be flashing: nothing is reset before this many times the expected duration (F01, F08)."""
@@ -59,7 +59,7 @@ class FirmwareUpdate:
     async def _submit(self, ctx: NodeContext, target: Target) -> Json:
         part = ctx.bmc.profile.components[target.component]
 
-        async def prepare() -> Json:
+        async def look() -> Json:
             readiness = await ready(ctx)
             if readiness.max_image_bytes is not None and target.size_bytes > readiness.max_image_bytes:
                 raise NodeFault(
@@ -67,16 +67,11 @@ class FirmwareUpdate:
                     f"{target.image.name} has {target.size_bytes} bytes, the BMC takes {readiness.max_image_bytes} (F17)",
                 )
             await ctx.require_identity()
-            marker = await marker_json(ctx)
-            # Last of all: nothing may be awaited between the gate and the intent, or a pause in between would be too late.
-            await ctx.safe_point()
-            return {
-                "sha256": target.sha256,
-                "version": target.version,
-                "known_tasks": list(readiness.known_tasks),
-                "marker": marker,
-                "at": ctx.clock.now(),
-            }
+            return {"known_tasks": list(readiness.known_tasks), "marker": await marker_json(ctx)}
+
+        async def prepare() -> Json:
+            seen = await at_the_gate(ctx, look)
+            return {"sha256": target.sha256, "version": target.version, **seen, "at": ctx.clock.now()}
 
         async def act(_intent: Json) -> Json:
             order = UpdateOrder(
@@ -250,8 +245,7 @@ class FirmwareActivate:
             raise NodeFault(Reason.NO_ACTIVATION, str(lack)) from lack
         for action in actions:
             # Never cut power or reset a BMC while anything may be flashing (field guide B.7).
-            await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
-            await ctx.require_identity()
+            await calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
             await ACTIONS[action](ctx)
         give_up = ctx.clock.now() + _SETTLE_S
         while ctx.clock.now() < give_up:

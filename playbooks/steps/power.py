@@ -7,7 +7,7 @@ from fleet.events import Json
 from fleet.ports import BootMarker, PowerAction, PowerState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
-from playbooks.steps.waiting import again, marker_json, power_reaches, returned
+from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, power_reaches, returned
 
 _FORCE_S = 120.0
 _ON_S = 180.0
@@ -150,7 +150,7 @@ async def _nothing() -> Json:
 async def _may_begin(ctx: NodeContext, effect: str) -> None:
     """A safe point before a sequence of power actions; never within one: a host that was switched off is switched on again."""
     if not ctx.announced(effect):
-        await ctx.safe_point()
+        await at_the_gate(ctx, lambda: calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s))
 
 
 async def _post_over(ctx: NodeContext) -> None:

@@ -82,7 +82,8 @@ class Machine:
     serial: str = "S1"
     faults: set[str] = field(default_factory=set)
     """`<effect>:lost` (it happens, the answer is lost), `<effect>:unsent` (it does not happen and nobody knows): each once.
-    `unforce:busy`: the force flag cannot be set back, once. `fails:<component>`: its task fails. `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
+    `unforce:busy`: the force flag cannot be set back, once. `fails:<component>`: its task fails.
+    `cancels:<component>`: its task says Cancelled at once, and the flash goes on. `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
     flashes: list[str] = field(default_factory=list)
     """Ground truth: "component version" of every image that arrived."""
     cuts: int = 0
@@ -263,7 +264,8 @@ class ModelBmc:
     async def readiness(self) -> UpdateReadiness:
         """See fleet.ports.Bmc.readiness."""
         machine = await self._request()
-        alive = tuple(self._reading(task) for task in machine.tasks if task.ends_at > machine.clock.now())
+        running = tuple(self._reading(task) for task in machine.tasks if task.ends_at > machine.clock.now())
+        alive = tuple(reading for reading in running if reading.phase is TaskPhase.ALIVE)
         return UpdateReadiness(
             enabled=True, alive=alive, known_tasks=tuple(task.uri for task in machine.tasks), max_image_bytes=None
         )
@@ -286,11 +288,16 @@ class ModelBmc:
 
     def _reading(self, task: Flash) -> TaskReading:
         ended = task.ends_at <= self._machine.clock.now()
+        if f"cancels:{task.component}" in self._machine.faults:
+            return self._said(task, TaskPhase.FAILED, "Cancelled")
         phase = TaskPhase.ALIVE if not ended else TaskPhase.FAILED if task.fails else TaskPhase.STAGED
+        return self._said(task, phase, phase.value)
+
+    def _said(self, task: Flash, phase: TaskPhase, state: str) -> TaskReading:
         return TaskReading(
             uri=task.uri,
             phase=phase,
-            state=phase.value,
+            state=state,
             status="OK",
             percent=None,
             name="update",

@@ -1,19 +1,23 @@
 """What a step must not do when the machine is in the way at the wrong moment (field guide B.8, F09, F22, F34, F44)."""
 
+from collections import Counter
 from pathlib import Path
 
+import pytest
 from support.rollout import Hall, hall, plan_for
 
+from fleet.errors import Reason
+from fleet.gate import Gate
 from fleet.policy.spec import OnFailure
 from fleet.state import NodeState, NodeStatus
 
 
-def ended(place: Hall) -> NodeState:
+def ended(place: Hall, gate: Gate | None = None) -> NodeState:
     """The node after one process's life."""
 
     async def story() -> NodeState:
         await place.prepare()
-        await place.run()
+        await place.run(gate=gate)
         return (await place.state()).nodes["n1"]
 
     return place.clock.run(story())
@@ -29,3 +33,29 @@ def test_a_force_flag_that_is_not_set_back_at_once_flashes_nothing_twice(tmp_pat
     machine = place.machines["n1"]
     assert machine.flashes.count("bmc old") == 1
     assert machine.unforced
+
+
+class Door(Gate):
+    """Holds the node once, at the `nth` question after `done` effects, while another machine takes the place."""
+
+    def __init__(self, place: Hall, done: int, nth: int) -> None:
+        super().__init__()
+        self._place, self._machine, self._at = place, place.machines["n1"], (done, nth)
+        self._asked: Counter[int] = Counter()
+
+    async def safe_point(self) -> None:
+        """See Gate."""
+        done = len(self._machine.effects)
+        self._asked[done] += 1
+        if (done, self._asked[done]) == self._at:
+            await self._place.clock.sleep(30_000.0)
+            self._machine.serial = "SOMEBODY ELSE"
+        await super().safe_point()
+
+
+@pytest.mark.parametrize(("done", "nth"), [(0, 2), (2, 2), (3, 1)], ids=["submit", "bmc-reset", "host-off"])
+def test_a_machine_that_was_swapped_during_a_pause_is_not_touched(tmp_path: Path, done: int, nth: int) -> None:
+    place = hall(tmp_path / "j.db")
+    node = ended(place, Door(place, done, nth))
+    assert (node.status, node.reason) == (NodeStatus.QUARANTINED, Reason.IDENTITY_MISMATCH)
+    assert len(place.machines["n1"].effects) == done
