@@ -22,6 +22,8 @@ _PATIENCE = 3.0
 """A task that vanished may still be flashing: nothing is reset before this many times the expected duration (F01, F08)."""
 _POLL_S = (15.0, 90.0)
 """Between two looks at a task: seldom in the middle of a flash, often near its expected end (field guide B.22)."""
+_GIVEN_UP = "Cancelled"
+"""bmcweb's watchdog says so after 5 minutes without progress, while the flash may go on (field guide 1.3, F09)."""
 _SETTLE_S = 600.0
 """Resources may be stubs for this long after a reset (F39), and versions old."""
 
@@ -168,6 +170,8 @@ async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_o
             if reading.phase in {TaskPhase.STAGED, TaskPhase.DONE}:
                 return f"{target.version} handed over in {waited:.0f} s; {reading.activation or 'waits for activation'}"
             if reading.phase is TaskPhase.FAILED:
+                if reading.state == _GIVEN_UP:
+                    await _flash_over(ctx, target, waited)
                 return await _judge_failure(ctx, target, reading, staged_over=staged_over)
         elif uri is None or waited >= part.flash_s * _PATIENCE:
             return await _without_task(ctx, target, waited)
@@ -201,13 +205,18 @@ async def _judge_failure(ctx: NodeContext, target: Target, reading: TaskReading,
 
 async def _without_task(ctx: NodeContext, target: Target, waited: float) -> str:
     """The task is gone (F01): never resubmit; wait until no flash can be under way, then let activation and versions tell."""
+    await _flash_over(ctx, target, waited)
+    return f"{target.version} handed over; its task is gone, the version after activation decides"
+
+
+async def _flash_over(ctx: NodeContext, target: Target, waited: float) -> None:
+    """Wait until no flash can be under way, whatever its task says or does not say (F01, F09)."""
     part = ctx.bmc.profile.components[target.component]
     rest_s = part.flash_s * _PATIENCE - waited
     if rest_s > 0:
-        ctx.progress(None, "no task to follow; waiting until no flash can be under way")
+        ctx.progress(None, "no task tells how it goes; waiting until no flash can be under way")
         await ctx.clock.sleep(rest_s)
     await ready(ctx, limit_s=part.deadline_s)
-    return f"{target.version} handed over; its task is gone, the version after activation decides"
 
 
 @step("firmware.activate", arguments=None)

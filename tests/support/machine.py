@@ -83,7 +83,8 @@ class Machine:
     faults: set[str] = field(default_factory=set)
     """`<effect>:lost` (it happens, the answer is lost), `<effect>:unsent` (it does not happen and nobody knows): each once.
     `unforce:busy`: the force flag cannot be set back, once. `fails:<component>`: its task fails.
-    `cancels:<component>`: its task says Cancelled at once, and the flash goes on. `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
+    `cancels:<component>`: its task says Cancelled at once, and the flash goes on.
+    `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
     flashes: list[str] = field(default_factory=list)
     """Ground truth: "component version" of every image that arrived."""
     cuts: int = 0

@@ -1,6 +1,7 @@
 """What a step must not do when the machine is in the way at the wrong moment (field guide B.8, F09, F22, F34, F44)."""
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,17 @@ def test_a_machine_that_was_swapped_during_a_pause_is_not_touched(tmp_path: Path
     node = ended(place, Door(place, done, nth))
     assert (node.status, node.reason) == (NodeStatus.QUARANTINED, Reason.IDENTITY_MISMATCH)
     assert len(place.machines["n1"].effects) == done
+
+
+def test_a_cancelled_task_is_no_proof_that_the_flash_ended(tmp_path: Path) -> None:
+    """Rolled back at once, the next image would arrive in the middle of a flash, and the next reset would cut it."""
+    place = hall(
+        tmp_path / "j.db",
+        faults=["cancels:bios"],
+        plan=lambda nodes: plan_for(nodes, on_failure=OnFailure.ROLL_BACK_NODE),
+    )
+    ended(place)
+    machine = place.machines["n1"]
+    submits = [at for at, effect in machine.effects if effect == "submit"]
+    assert machine.flashes[2:]
+    assert min(later - earlier for earlier, later in pairwise(submits)) > machine.flash_s
