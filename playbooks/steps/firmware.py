@@ -15,7 +15,7 @@ from fleet.target import Target
 from inventory.baseline import ComponentDiff
 from inventory.observed import FirmwareItem
 from playbooks.registry import step
-from playbooks.steps.power import ACTIONS
+from playbooks.steps.power import ACTIONS, post_left_s
 from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, ready
 
 _PATIENCE = 3.0
@@ -256,7 +256,8 @@ class FirmwareActivate:
             # Never cut power or reset a BMC while anything may be flashing (field guide B.7).
             await calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
             await ACTIONS[action](ctx)
-        give_up = ctx.clock.now() + _SETTLE_S
+        # A BIOS shows its version when its first POST is over, not before (F44; field guide 1.10, 1.14).
+        give_up = ctx.clock.now() + post_left_s(ctx) + _SETTLE_S
         while ctx.clock.now() < give_up:
             try:
                 if not _lacking(flashed, (await ctx.observe()).items):

@@ -102,12 +102,13 @@ async def host_off(ctx: NodeContext) -> str:
 
     async def act(_intent: Json) -> Json:
         was = await ctx.bmc.power_state()
-        if was is not PowerState.OFF:
-            await ctx.bmc.power(PowerAction.SHUT_DOWN)
-            if not await power_reaches(ctx, PowerState.OFF, timings.power_off_s):
-                await ctx.bmc.power(PowerAction.FORCE_OFF)
-                if not await power_reaches(ctx, PowerState.OFF, _FORCE_S):
-                    raise Transient("the host stays on after ForceOff was accepted")
+        is_off = was is PowerState.OFF or (
+            await _asked_to_shut_down(ctx) and await power_reaches(ctx, PowerState.OFF, timings.power_off_s)
+        )
+        if not is_off:
+            await ctx.bmc.power(PowerAction.FORCE_OFF)
+            if not await power_reaches(ctx, PowerState.OFF, _FORCE_S):
+                raise Transient("the host stays on after ForceOff was accepted")
         return {"was": was.value}
 
     async def reconcile(_intent: Json) -> Json | None:
@@ -120,6 +121,18 @@ async def host_off(ctx: NodeContext) -> str:
 
     result = await again(ctx, _TRIES, 30.0, once, _ignored)
     return str(result["was"])
+
+
+async def _asked_to_shut_down(ctx: NodeContext) -> bool:
+    """Whether the BMC passed it on: some offer no graceful shutdown, some refuse it while no OS listens."""
+    try:
+        await ctx.bmc.power(PowerAction.SHUT_DOWN)
+    except NodeFault as refused:
+        if refused.reason not in {Reason.NO_ACTIVATION, Reason.POWER_IGNORED}:
+            raise
+        ctx.progress(None, f"{refused}; by force then")
+        return False
+    return True
 
 
 async def host_on(ctx: NodeContext) -> None:
@@ -153,14 +166,20 @@ async def _may_begin(ctx: NodeContext, effect: str) -> None:
         await at_the_gate(ctx, lambda: calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s))
 
 
+def post_left_s(ctx: NodeContext) -> float:
+    """Seconds until the POST that we last caused is over, at the latest."""
+    last_on = ctx.latest("host-on")
+    if last_on is None:
+        return 0.0
+    return max(0.0, float(last_on["at"]) + ctx.bmc.profile.timings.post_s - ctx.clock.now())
+
+
 async def _post_over(ctx: NodeContext) -> None:
     """Interrupting the first POST after an update may brick a board (F44): wait until it is over."""
-    last_on = ctx.latest("host-on")
-    if last_on is not None:
-        rest_s = float(last_on["at"]) + ctx.bmc.profile.timings.post_s - ctx.clock.now()
-        if rest_s > 0:
-            ctx.progress(None, "waiting for POST to be over")
-            await ctx.clock.sleep(rest_s)
+    rest_s = post_left_s(ctx)
+    if rest_s > 0:
+        ctx.progress(None, "waiting for POST to be over")
+        await ctx.clock.sleep(rest_s)
 
 
 ACTIONS: Mapping[Activation, Callable[[NodeContext], Awaitable[object]]] = {

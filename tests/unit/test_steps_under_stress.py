@@ -74,3 +74,14 @@ def test_a_cancelled_task_is_no_proof_that_the_flash_ended(tmp_path: Path) -> No
     submits = [at for at, effect in machine.effects if effect == "submit"]
     assert machine.flashes[2:]
     assert min(later - earlier for earlier, later in pairwise(submits)) > machine.flash_s
+
+
+def test_a_bios_may_show_its_version_when_the_first_post_is_over(tmp_path: Path) -> None:
+    place = hall(tmp_path / "j.db")
+    place.machines["n1"].post_s = 1150.0
+    assert ended(place).status is NodeStatus.CONFIRMED
+
+
+def test_a_host_that_refuses_to_shut_down_is_switched_off(tmp_path: Path) -> None:
+    place = hall(tmp_path / "j.db", faults=["deaf"])
+    assert ended(place).status is NodeStatus.CONFIRMED
