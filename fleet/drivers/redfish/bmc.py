@@ -48,6 +48,7 @@ class RedfishBmc:
         self._layout: Layout | None = None
         self._expansion = Expansion(query="")
         self._finished: set[str] = set()
+        self._finished_login = 0
         self._known: frozenset[str] = frozenset()
         self._marked_login = 0
 
@@ -235,7 +236,14 @@ class RedfishBmc:
         return reply is not None and reply.status in OK
 
     async def _tasks(self) -> tuple[tuple[TaskReading, ...], tuple[str, ...]]:
-        """Update tasks that run, and the URIs of all tasks. One that has ended is not read again until a restart."""
+        """Update tasks that run, and the URIs of all tasks. One that has ended is not read again within one session.
+
+        A BMC may restart unasked, and then numbers its tasks anew (F02): the session ends with it, and what is known with that.
+        """
+        await self._found()
+        if self._finished_login != self._access.logins:
+            self._finished.clear()
+            self._finished_login = self._access.logins
         alive: list[TaskReading] = []
         known: list[str] = []
         for path, task in await following.all_tasks(self._access, await self._found(), self._expansion, self._finished):
