@@ -38,7 +38,12 @@ async def cycle_dc(ctx: NodeContext) -> None:
 async def cycle_ac(ctx: NodeContext) -> None:
     """Host off, then an AC cycle by the machine's own action, then the host on again (field guide 2.2)."""
     await host_off(ctx)
-    await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+    try:
+        await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+    except NodeFault as fault:
+        if fault.reason is Reason.POWER_IGNORED:
+            await host_on(ctx)  # refused or ignored, but the host is off because of us
+        raise
     await host_on(ctx)
 
 
@@ -152,7 +157,7 @@ async def host_on(ctx: NodeContext) -> None:
     async def once() -> Json:
         return await ctx.once("host-on", act, prepare=_nothing, reconcile=reconcile)
 
-    await again(ctx, _TRIES, 60.0, once, _ignored)
+    await again(ctx, _TRIES, 60.0, once, lambda why: _ignored(f"the host was switched off and is still off: {why}"))
 
 
 async def _nothing() -> Json:
