@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from support.clock import VirtualClock
+
 from fleet.errors import NodeFault, Reason
 from fleet.plan import Survey
 from fleet.ports import Bmc, SessionLedger
@@ -10,7 +12,6 @@ from fleet.survey import survey
 from fleet.vendors.discovery import Discovery
 from inventory.model import Bmc as DeclaredBmc
 from inventory.model import CredentialId, FeedId, Node, NodeId, RackId
-from support.clock import VirtualClock
 
 
 class Refusing:
