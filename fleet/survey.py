@@ -1,7 +1,9 @@
 """The precheck: read every node before anything is touched (field guide 1.7, PRECHECK). Read only, many at once."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from fleet.clock import Clock
@@ -17,6 +19,8 @@ from inventory.model import Node
 
 Result = TypeVar("Result")
 _AT_ONCE = 128
+_UNPROVEN_AT_ONCE = 3
+"""BMCs on which a credential is tried before any has accepted it."""
 _PATIENCE_S = 60.0
 """Field seconds a silent BMC gets before the survey calls it unreachable: nobody is waiting for it to restart."""
 
@@ -51,14 +55,42 @@ async def survey(
         seen: told of each result as it comes, for progress.
     """
     turn = asyncio.Semaphore(_AT_ONCE)
+    proofs: defaultdict[str, _Proof] = defaultdict(_Proof)
 
     async def one(node: Node) -> Survey:
         async with turn:
-            result = await _look(node, driver, clock, recorder, leftovers.get(str(node.id), {}))
+            look = partial(_look, node, driver, clock, recorder, leftovers.get(str(node.id), {}))
+            result = await proofs[node.bmc.credential].prove(node, look)
         seen(result)
         return result
 
     return await _together(one(node) for node in nodes)
+
+
+class _Proof:
+    """A credential that many BMCs share, tried on few of them until one accepts it: a central account would be locked (B.18)."""
+
+    def __init__(self) -> None:
+        self._few = asyncio.Semaphore(_UNPROVEN_AT_ONCE)
+        self._accepted = 0
+        self._refused = 0
+
+    async def prove(self, node: Node, look: Callable[[], Awaitable[Survey]]) -> Survey:
+        """What `look` finds; LOGIN_REFUSED without a try where others refused the credential and none accepted it."""
+        if not self._accepted:
+            async with self._few:
+                if not self._accepted:
+                    return await self._try(node, look)
+        return await look()
+
+    async def _try(self, node: Node, look: Callable[[], Awaitable[Survey]]) -> Survey:
+        if self._refused >= _UNPROVEN_AT_ONCE:
+            message = f"not tried: {self._refused} other BMCs refused the credential {node.bmc.credential!r}, and none accepted it"
+            return Survey(node=node, reason=Reason.LOGIN_REFUSED, message=message)
+        result = await look()
+        self._refused += result.reason is Reason.LOGIN_REFUSED
+        self._accepted += result.observation is not None
+        return result
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:

@@ -27,10 +27,11 @@ from fleet.journal import Journal, Lease, Request, SqliteJournal, Verb
 from fleet.journal.sqlite import existing
 from fleet.plan import Plan, image_paths
 from fleet.runner import Surroundings
-from fleet.state import ENDED, NodeStatus, RolloutState, RolloutStatus, replay
+from fleet.state import ACTIVE, ENDED, TERMINAL, NodeStatus, RolloutState, RolloutStatus, replay
 from fleet.step import StepSpec
 from fleet.survey import survey, sweep
 from fleet.vendors import load_profiles
+from fleet.words import plural
 from inventory.baseline import Baseline
 from playbooks.registry import make
 from playbooks.schema import Playbook
@@ -218,6 +219,7 @@ async def resume(journal_path: Path, rollout: RolloutId, verb: Verb | None, wish
                 f"{rollout} had no plan yet when its process ended; nothing was touched. Start it anew with `fleet apply`"
             )
         plan = Plan.from_json(state.plan)
+        _check_frozen_nodes(ledger.state, sources, verb)
         _check_frozen_images(plan)
         ask = Request(id=0, rollout=rollout, verb=verb, by=compose.who()) if verb else None
         attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
@@ -241,6 +243,20 @@ def _check_frozen_images(plan: Plan) -> None:
             raise UsageError(f"{image}: not readable any more ({error.strerror}); the plan needs it") from error
         if now != sha256:
             raise UsageError(f"{image}: its digest is {now}, the plan was made with {sha256}; put the right image back")
+
+
+def _check_frozen_nodes(state: RolloutState, sources: Sources, verb: Verb | None) -> None:
+    """Raise UsageError where the files no longer name a node that would be worked on: found before any is touched."""
+    named = {str(node.id) for node in sources.nodes}
+    wanted = (
+        ACTIVE if verb is Verb.ABORT or state.status is RolloutStatus.ABORTING else frozenset(NodeStatus) - TERMINAL
+    )
+    gone = [name for name, node in state.nodes.items() if node.status in wanted and name not in named]
+    if gone:
+        raise UsageError(
+            f"{plural(len(gone), 'node')} of the plan ({gone[0]} first): not in {sources.inventory_path} or not selected by"
+            f" {sources.playbook.path} any more; put them back: the plan of {state.rollout} is frozen"
+        )
 
 
 def _heed_window(playbook: Playbook, clock: Clock, wishes: Wishes) -> None:

@@ -15,13 +15,15 @@ from fleet.target import Target
 from inventory.baseline import ComponentDiff
 from inventory.observed import FirmwareItem
 from playbooks.registry import step
-from playbooks.steps.power import ACTIONS
-from playbooks.steps.waiting import again, marker_json, ready
+from playbooks.steps.power import ACTIONS, post_left_s
+from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, ready
 
 _PATIENCE = 3.0
 """A task that vanished may still be flashing: nothing is reset before this many times the expected duration (F01, F08)."""
 _POLL_S = (15.0, 90.0)
 """Between two looks at a task: seldom in the middle of a flash, often near its expected end (field guide B.22)."""
+_GIVEN_UP = "Cancelled"
+"""bmcweb's watchdog says so after 5 minutes without progress, while the flash may go on (field guide 1.3, F09)."""
 _SETTLE_S = 600.0
 """Resources may be stubs for this long after a reset (F39), and versions old."""
 
@@ -52,12 +54,14 @@ class FirmwareUpdate:
             ctx, 10, 60.0, lambda: self._submit(ctx, target), lambda why: NodeFault(Reason.UPDATE_REJECTED, why)
         )
         text = await _follow(ctx, target, submitted, staged_over=bool(self.always))
+        if target.downgrade:
+            await again(ctx, 10, 60.0, lambda: _restored(ctx), _still_forced)
         return Deferred(text)
 
     async def _submit(self, ctx: NodeContext, target: Target) -> Json:
         part = ctx.bmc.profile.components[target.component]
 
-        async def prepare() -> Json:
+        async def look() -> Json:
             readiness = await ready(ctx)
             if readiness.max_image_bytes is not None and target.size_bytes > readiness.max_image_bytes:
                 raise NodeFault(
@@ -65,16 +69,11 @@ class FirmwareUpdate:
                     f"{target.image.name} has {target.size_bytes} bytes, the BMC takes {readiness.max_image_bytes} (F17)",
                 )
             await ctx.require_identity()
-            marker = await marker_json(ctx)
-            # Last of all: nothing may be awaited between the gate and the intent, or a pause in between would be too late.
-            await ctx.safe_point()
-            return {
-                "sha256": target.sha256,
-                "version": target.version,
-                "known_tasks": list(readiness.known_tasks),
-                "marker": marker,
-                "at": ctx.clock.now(),
-            }
+            return {"known_tasks": list(readiness.known_tasks), "marker": await marker_json(ctx)}
+
+        async def prepare() -> Json:
+            seen = await at_the_gate(ctx, look)
+            return {"sha256": target.sha256, "version": target.version, **seen, "at": ctx.clock.now()}
 
         async def act(_intent: Json) -> Json:
             order = UpdateOrder(
@@ -89,13 +88,30 @@ class FirmwareUpdate:
                 submission = await ctx.bmc.submit_update(order)
             finally:
                 if order.force:
-                    await ctx.bmc.restore_force_flag()
+                    await _restore_soon(ctx)
             return {"task": submission.task, "note": submission.note, "at": ctx.clock.now()}
 
         async def reconcile(intent: Json) -> Json | None:
             return await _find_submission(ctx, target, intent, staged_over=bool(self.always))
 
         return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
+
+
+async def _restored(ctx: NodeContext) -> Json:
+    await ctx.bmc.restore_force_flag()
+    return {}
+
+
+def _still_forced(why: str) -> NodeFault:
+    return NodeFault(Reason.UPDATE_REJECTED, f"ForceUpdate may still be set, set it back by hand (F22): {why}")
+
+
+async def _restore_soon(ctx: NodeContext) -> None:
+    """One try, beside an upload: whether the image arrived is the upload's to say, never this one's. `apply` makes sure of it later."""
+    try:
+        await ctx.bmc.restore_force_flag()
+    except (Transient, NodeFault) as later:
+        ctx.progress(None, f"ForceUpdate is not set back yet: {later}")
 
 
 async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, staged_over: bool) -> Json | None:
@@ -154,6 +170,8 @@ async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_o
             if reading.phase in {TaskPhase.STAGED, TaskPhase.DONE}:
                 return f"{target.version} handed over in {waited:.0f} s; {reading.activation or 'waits for activation'}"
             if reading.phase is TaskPhase.FAILED:
+                if reading.state == _GIVEN_UP:
+                    await _flash_over(ctx, target, waited)
                 return await _judge_failure(ctx, target, reading, staged_over=staged_over)
         elif uri is None or waited >= part.flash_s * _PATIENCE:
             return await _without_task(ctx, target, waited)
@@ -187,13 +205,18 @@ async def _judge_failure(ctx: NodeContext, target: Target, reading: TaskReading,
 
 async def _without_task(ctx: NodeContext, target: Target, waited: float) -> str:
     """The task is gone (F01): never resubmit; wait until no flash can be under way, then let activation and versions tell."""
+    await _flash_over(ctx, target, waited)
+    return f"{target.version} handed over; its task is gone, the version after activation decides"
+
+
+async def _flash_over(ctx: NodeContext, target: Target, waited: float) -> None:
+    """Wait until no flash can be under way, whatever its task says or does not say (F01, F09)."""
     part = ctx.bmc.profile.components[target.component]
     rest_s = part.flash_s * _PATIENCE - waited
     if rest_s > 0:
-        ctx.progress(None, "no task to follow; waiting until no flash can be under way")
+        ctx.progress(None, "no task tells how it goes; waiting until no flash can be under way")
         await ctx.clock.sleep(rest_s)
     await ready(ctx, limit_s=part.deadline_s)
-    return f"{target.version} handed over; its task is gone, the version after activation decides"
 
 
 @step("firmware.activate", arguments=None)
@@ -231,10 +254,10 @@ class FirmwareActivate:
             raise NodeFault(Reason.NO_ACTIVATION, str(lack)) from lack
         for action in actions:
             # Never cut power or reset a BMC while anything may be flashing (field guide B.7).
-            await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
-            await ctx.require_identity()
+            await calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
             await ACTIONS[action](ctx)
-        give_up = ctx.clock.now() + _SETTLE_S
+        # A BIOS shows its version when its first POST is over, not before (F44; field guide 1.10, 1.14).
+        give_up = ctx.clock.now() + post_left_s(ctx) + _SETTLE_S
         while ctx.clock.now() < give_up:
             try:
                 if not _lacking(flashed, (await ctx.observe()).items):

@@ -7,7 +7,7 @@ from fleet.events import Json
 from fleet.ports import BootMarker, PowerAction, PowerState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
-from playbooks.steps.waiting import again, marker_json, power_reaches, returned
+from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, power_reaches, returned
 
 _FORCE_S = 120.0
 _ON_S = 180.0
@@ -38,7 +38,12 @@ async def cycle_dc(ctx: NodeContext) -> None:
 async def cycle_ac(ctx: NodeContext) -> None:
     """Host off, then an AC cycle by the machine's own action, then the host on again (field guide 2.2)."""
     await host_off(ctx)
-    await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+    try:
+        await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+    except NodeFault as fault:
+        if fault.reason is Reason.POWER_IGNORED:
+            await host_on(ctx)  # refused or ignored, but the host is off because of us
+        raise
     await host_on(ctx)
 
 
@@ -102,12 +107,13 @@ async def host_off(ctx: NodeContext) -> str:
 
     async def act(_intent: Json) -> Json:
         was = await ctx.bmc.power_state()
-        if was is not PowerState.OFF:
-            await ctx.bmc.power(PowerAction.SHUT_DOWN)
-            if not await power_reaches(ctx, PowerState.OFF, timings.power_off_s):
-                await ctx.bmc.power(PowerAction.FORCE_OFF)
-                if not await power_reaches(ctx, PowerState.OFF, _FORCE_S):
-                    raise Transient("the host stays on after ForceOff was accepted")
+        is_off = was is PowerState.OFF or (
+            await _asked_to_shut_down(ctx) and await power_reaches(ctx, PowerState.OFF, timings.power_off_s)
+        )
+        if not is_off:
+            await ctx.bmc.power(PowerAction.FORCE_OFF)
+            if not await power_reaches(ctx, PowerState.OFF, _FORCE_S):
+                raise Transient("the host stays on after ForceOff was accepted")
         return {"was": was.value}
 
     async def reconcile(_intent: Json) -> Json | None:
@@ -120,6 +126,18 @@ async def host_off(ctx: NodeContext) -> str:
 
     result = await again(ctx, _TRIES, 30.0, once, _ignored)
     return str(result["was"])
+
+
+async def _asked_to_shut_down(ctx: NodeContext) -> bool:
+    """Whether the BMC passed it on: some offer no graceful shutdown, some refuse it while no OS listens."""
+    try:
+        await ctx.bmc.power(PowerAction.SHUT_DOWN)
+    except NodeFault as refused:
+        if refused.reason not in {Reason.NO_ACTIVATION, Reason.POWER_IGNORED}:
+            raise
+        ctx.progress(None, f"{refused}; by force then")
+        return False
+    return True
 
 
 async def host_on(ctx: NodeContext) -> None:
@@ -139,7 +157,7 @@ async def host_on(ctx: NodeContext) -> None:
     async def once() -> Json:
         return await ctx.once("host-on", act, prepare=_nothing, reconcile=reconcile)
 
-    await again(ctx, _TRIES, 60.0, once, _ignored)
+    await again(ctx, _TRIES, 60.0, once, lambda why: _ignored(f"the host was switched off and is still off: {why}"))
 
 
 async def _nothing() -> Json:
@@ -150,17 +168,23 @@ async def _nothing() -> Json:
 async def _may_begin(ctx: NodeContext, effect: str) -> None:
     """A safe point before a sequence of power actions; never within one: a host that was switched off is switched on again."""
     if not ctx.announced(effect):
-        await ctx.safe_point()
+        await at_the_gate(ctx, lambda: calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s))
+
+
+def post_left_s(ctx: NodeContext) -> float:
+    """Seconds until the POST that we last caused is over, at the latest."""
+    last_on = ctx.latest("host-on")
+    if last_on is None:
+        return 0.0
+    return max(0.0, float(last_on["at"]) + ctx.bmc.profile.timings.post_s - ctx.clock.now())
 
 
 async def _post_over(ctx: NodeContext) -> None:
     """Interrupting the first POST after an update may brick a board (F44): wait until it is over."""
-    last_on = ctx.latest("host-on")
-    if last_on is not None:
-        rest_s = float(last_on["at"]) + ctx.bmc.profile.timings.post_s - ctx.clock.now()
-        if rest_s > 0:
-            ctx.progress(None, "waiting for POST to be over")
-            await ctx.clock.sleep(rest_s)
+    rest_s = post_left_s(ctx)
+    if rest_s > 0:
+        ctx.progress(None, "waiting for POST to be over")
+        await ctx.clock.sleep(rest_s)
 
 
 ACTIONS: Mapping[Activation, Callable[[NodeContext], Awaitable[object]]] = {

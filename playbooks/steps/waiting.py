@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from typing import TypeVar
 
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
@@ -13,6 +14,10 @@ _READY_S = 600.0
 _CALM_READS = 2
 """Equal reads before a power state is believed (field guide 2.1: the BMC's belief lags up to 60 s)."""
 _POWER_POLL_S = 10.0
+_FRESH_S = 60.0
+"""For how long what was read of a machine holds while nobody looks at it."""
+
+Seen = TypeVar("Seen")
 
 
 async def ready(ctx: NodeContext, *, limit_s: float = _READY_S) -> UpdateReadiness:
@@ -35,6 +40,25 @@ async def ready(ctx: NodeContext, *, limit_s: float = _READY_S) -> UpdateReadine
             )
         ctx.progress(None, f"update service {why}")
         await ctx.clock.sleep(30.0)
+
+
+async def at_the_gate(ctx: NodeContext, look: Callable[[], Awaitable[Seen]]) -> Seen:
+    """Look, then ask the gate; after a pause look again: meanwhile people may have flashed the machine, or swapped it (B.7, B.8).
+
+    The gate is asked last: nothing may be awaited between it and the effect, or a pause in between would be too late.
+    """
+    while True:
+        seen = await look()
+        asked = ctx.clock.now()
+        await ctx.safe_point()
+        if ctx.clock.now() - asked < _FRESH_S:
+            return seen
+
+
+async def calm(ctx: NodeContext, *, limit_s: float) -> None:
+    """Nothing flashes, and it is the machine that was planned: power may be touched (field guide B.7, B.8)."""
+    await ready(ctx, limit_s=limit_s)
+    await ctx.require_identity()
 
 
 async def marker_json(ctx: NodeContext) -> Json:

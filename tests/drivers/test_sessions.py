@@ -259,3 +259,34 @@ async def test_a_session_of_before_at_our_own_address_is_gone(
         assert await bmc.clear_sessions((f"{SESSIONS}/1",), ()) == (f"{SESSIONS}/1",)
         assert ("DELETE", f"{SESSIONS}/1") not in served.effects()
         await bmc.close()
+
+
+async def test_a_task_number_that_a_restarted_bmc_gives_again_is_read_again(
+    certificate: Certificate, driver: RedfishDriver, ledger: MemoryLedger
+) -> None:
+    """It restarts unasked: the session ends, and the task that had ended is another one, which flashes (F02)."""
+    tasks, boot = "/redfish/v1/TaskService/Tasks", 1
+
+    def answer(seen: Seen) -> web.StreamResponse:
+        if seen.path == SESSIONS:
+            return session_reply(boot)
+        if seen.path not in {"/redfish/v1/", SESSIONS} and seen.headers.get("x-auth-token") != f"token-{boot}":
+            return refuse_login(seen)
+        state = "Completed" if boot == 1 else "Running"
+        documents = {
+            "/redfish/v1/TaskService": {"Tasks": {"@odata.id": tasks}},
+            tasks: {"Members": [{"@odata.id": f"{tasks}/0"}]},
+            f"{tasks}/0": {"@odata.id": f"{tasks}/0", "TaskState": state},
+            "/redfish/v1/UpdateService": {"ServiceEnabled": True},
+        }
+        return reply(documents[seen.path]) if seen.path in documents else honest(seen)
+
+    async with serving(certificate, answer) as served:
+        bmc = bmc_of(driver, served, ledger)
+        await bmc.connect()
+        calm = await bmc.readiness()
+        boot = 2
+        busy = await bmc.readiness()
+        await bmc.close()
+    assert calm.alive == ()
+    assert [task.uri for task in busy.alive] == [f"{tasks}/0"]

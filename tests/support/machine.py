@@ -82,11 +82,18 @@ class Machine:
     serial: str = "S1"
     faults: set[str] = field(default_factory=set)
     """`<effect>:lost` (it happens, the answer is lost), `<effect>:unsent` (it does not happen and nobody knows): each once.
-    `fails:<component>`: its task fails. `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
+    `unforce:busy`: the force flag cannot be set back, once. `fails:<component>`: its task fails.
+    `cancels:<component>`: its task says Cancelled at once, and the flash goes on.
+    `deaf`: graceful shutdown is refused. `vanish`: tasks are forgotten when they end. `mute`: no LastResetTime."""
     flashes: list[str] = field(default_factory=list)
     """Ground truth: "component version" of every image that arrived."""
     cuts: int = 0
     """Ground truth: power actions and BMC resets while an image was being written."""
+    post_s: float = 0.0
+    """After the host is turned on, its BIOS still shows `old` for this long."""
+    post_ends_at: float = 0.0
+    unforced: int = 0
+    """Ground truth: times that the force flag was set back."""
     effects: list[tuple[float, str]] = field(default_factory=list)
     """Ground truth: everything that changed the machine, and when."""
     broken_reads: set[str] = field(default_factory=set)
@@ -150,6 +157,8 @@ class Machine:
             self.power = PowerState.OFF
 
     def _activate(self, by: Activation) -> None:
+        if by is Activation.DC_CYCLE:
+            self.post_ends_at = self.clock.now() + self.post_s
         for component, need in self.activated_by.items():
             if need is by and component in self.staged:
                 self.active[component] = self.staged.pop(component)
@@ -222,7 +231,8 @@ class ModelBmc:
     async def observe(self) -> Observation:
         """See fleet.ports.Bmc.observe."""
         machine = await self._request("observe")
-        items = tuple(FirmwareItem(id=name, version=version) for name, version in machine.active.items())
+        shown = machine.active | ({"bios": "old"} if machine.clock.now() < machine.post_ends_at else {})
+        items = tuple(FirmwareItem(id=name, version=version) for name, version in shown.items())
         return Observation(
             node=NodeId(str(self._node.id)),
             serial=machine.serial,
@@ -261,7 +271,8 @@ class ModelBmc:
     async def readiness(self) -> UpdateReadiness:
         """See fleet.ports.Bmc.readiness."""
         machine = await self._request()
-        alive = tuple(self._reading(task) for task in machine.tasks if task.ends_at > machine.clock.now())
+        running = tuple(self._reading(task) for task in machine.tasks if task.ends_at > machine.clock.now())
+        alive = tuple(reading for reading in running if reading.phase is TaskPhase.ALIVE)
         return UpdateReadiness(
             enabled=True, alive=alive, known_tasks=tuple(task.uri for task in machine.tasks), max_image_bytes=None
         )
@@ -278,14 +289,22 @@ class ModelBmc:
     async def restore_force_flag(self) -> None:
         """See fleet.ports.Bmc.restore_force_flag."""
         await self._pass()
+        if self._machine.fault("unforce:busy"):
+            raise Transient("503")
+        self._machine.unforced += 1
 
     def _reading(self, task: Flash) -> TaskReading:
         ended = task.ends_at <= self._machine.clock.now()
+        if f"cancels:{task.component}" in self._machine.faults:
+            return self._said(task, TaskPhase.FAILED, "Cancelled")
         phase = TaskPhase.ALIVE if not ended else TaskPhase.FAILED if task.fails else TaskPhase.STAGED
+        return self._said(task, phase, phase.value)
+
+    def _said(self, task: Flash, phase: TaskPhase, state: str) -> TaskReading:
         return TaskReading(
             uri=task.uri,
             phase=phase,
-            state=phase.value,
+            state=state,
             status="OK",
             percent=None,
             name="update",
@@ -302,6 +321,8 @@ class ModelBmc:
     async def power(self, action: PowerAction) -> None:
         """See fleet.ports.Bmc.power."""
         machine = await self._effect(action.value)
+        if action is PowerAction.SHUT_DOWN and "deaf" in machine.faults:
+            raise NodeFault(Reason.POWER_IGNORED, "no OS listens")
         machine.switch(action)
         if machine.fault(f"{action.value}:lost"):
             raise OutcomeUnknown(action.value, "no answer")

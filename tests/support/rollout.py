@@ -183,12 +183,13 @@ class Hall:
         written: bool = False,
         ask: Request | None = None,
         watch: Callable[["Running"], Watcher] | None = None,
+        gate: Gate | None = None,
     ) -> Exit:
         """One process: replay, take up, go on. Raises Crash if it dies."""
         process = Process()
         journal = HeldJournal(self.path, self.clock, process, dies_at=dies_at, written=written)
         try:
-            running = Running(self, journal, process, watch)
+            running = Running(self, journal, process, watch, gate or Gate())
             return await running.engine.run(ask=ask)
         finally:
             self.appends.append(journal.appends)
@@ -215,11 +216,16 @@ class Running:
     """What a process holds while it runs a rollout; the composition root in small."""
 
     def __init__(
-        self, hall: Hall, journal: HeldJournal, process: Process, watch: Callable[["Running"], Watcher] | None
+        self,
+        hall: Hall,
+        journal: HeldJournal,
+        process: Process,
+        watch: Callable[["Running"], Watcher] | None,
+        gate: Gate,
     ) -> None:
         state = replay(ROLLOUT, journal.read(ROLLOUT))
         self.journal = journal
-        self.gate = Gate()
+        self.gate = gate
         self.ledger = Ledger(journal, state, (watch(self),) if watch else ())
         profiles = {"model": profile(*hall.plan.targets)}
         plan = Plan.from_json(state.plan)

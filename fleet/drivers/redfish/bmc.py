@@ -27,6 +27,9 @@ from inventory.observed import Observation
 NOT_READY = frozenset({"UnavailableOffline", "Disabled", "Starting", "Absent"})
 """UpdateService.Status.State in which nothing may be handed over (field guide 1.7)."""
 
+_STUBS = frozenset({Reason.UNKNOWN_HARDWARE, Reason.PROTOCOL})
+"""What a half-started BMC looks like: no system, a link that leads nowhere."""
+
 
 class RedfishBmc:
     """See `fleet.ports.Bmc`, and `fleet.drivers.redfish.media.VirtualMedia` for the last two methods."""
@@ -46,8 +49,11 @@ class RedfishBmc:
         self._digests = digests
         self._images = images
         self._layout: Layout | None = None
+        self._before: Layout | None = None
+        """As it was before the last restart."""
         self._expansion = Expansion(query="")
         self._finished: set[str] = set()
+        self._finished_login = 0
         self._known: frozenset[str] = frozenset()
         self._marked_login = 0
 
@@ -63,10 +69,15 @@ class RedfishBmc:
 
     async def reconnect(self) -> None:
         """See `fleet.ports.Bmc.reconnect`."""
-        self._layout = None
+        self._before, self._layout = self._layout or self._before, None
         self._finished.clear()
         await self._access.forget()
-        await self._connect(after_restart=True)
+        try:
+            await self._connect(after_restart=True)
+        except NodeFault as fault:
+            if fault.reason not in _STUBS:
+                raise
+            raise Transient(f"{fault} (a BMC that has just restarted shows stubs; field guide 1.5)") from fault
 
     async def observe(self) -> Observation:
         """See `fleet.ports.Bmc.observe`."""
@@ -207,6 +218,8 @@ class RedfishBmc:
         if self._access.session is None:
             await self._access.open(after_restart=after_restart)
         found = await layout.find_layout(self._access, self._profile)
+        if after_restart and self._before is not None and self._before.lacks(found):
+            raise Transient(f"{self._access.channel.base}: not all is there yet that was there before the restart")
         self._expansion = Expansion(query=found.expand)
         self._layout = found
 
@@ -235,7 +248,14 @@ class RedfishBmc:
         return reply is not None and reply.status in OK
 
     async def _tasks(self) -> tuple[tuple[TaskReading, ...], tuple[str, ...]]:
-        """Update tasks that run, and the URIs of all tasks. One that has ended is not read again until a restart."""
+        """Update tasks that run, and the URIs of all tasks. One that has ended is not read again within one session.
+
+        A BMC may restart unasked, and then numbers its tasks anew (F02): the session ends with it, and what is known with that.
+        """
+        await self._found()
+        if self._finished_login != self._access.logins:
+            self._finished.clear()
+            self._finished_login = self._access.logins
         alive: list[TaskReading] = []
         known: list[str] = []
         for path, task in await following.all_tasks(self._access, await self._found(), self._expansion, self._finished):

@@ -31,6 +31,18 @@ class Layout:
     update: Document = field(repr=False)
     """UpdateService as read while looking: what it offers does not change, its state does."""
 
+    def lacks(self, now: "Layout") -> bool:
+        """Whether `now` misses something that is here: a BMC that is still starting (field guide 1.5)."""
+        pairs = (
+            (self.manager, now.manager),
+            (self.update_service, now.update_service),
+            (self.tasks, now.tasks),
+            (self.firmware, now.firmware),
+            (self.system_reset, now.system_reset),
+            (self.manager_reset, now.manager_reset),
+        )
+        return any(before and not after for before, after in pairs)
+
 
 async def find_layout(access: Access, profile: Profile) -> Layout:
     """Walk from the service root to the host, its BMC and the update service: six to ten requests.
