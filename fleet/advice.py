@@ -72,9 +72,19 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
     Reason.PROTOCOL: (
         "Its BMC answers what no BMC should: restart the BMC if nothing is being flashed, and keep its version in mind (F36).",
     ),
+    Reason.WRONG_CABLE: (
+        "Look at both ends of the cable; then move it, or correct the inventory's links if the cabling is as it should be.",
+    ),
+    Reason.SWITCH_REFUSED: (
+        "Read the switch's own words; look for an open configuration session of somebody else, and at its log.",
+    ),
     Reason.ABORTED: ("Nothing is wrong with it; it stopped at a safe point because the rollout was aborted.",),
     Reason.NO_EDGE: (
         "Declare in the inventory what the step needs (switch, outlet, scheduler, shell), then apply again.",
+    ),
+    Reason.IMAGE_FAILED: (
+        "Look at its console: the message says how far it came. Its disk may hold no OS, or half of one (F56).",
+        "Media and boot override were taken back; if nothing else is wrong with it, apply the playbook again.",
     ),
     Reason.ROLLBACK_FAILED: (
         TELL_FIRST,
