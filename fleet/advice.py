@@ -90,6 +90,15 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         TELL_FIRST,
         "It is between two versions: bring it to either by hand; do not put it back to work with mixed versions (F10).",
     ),
+    Reason.NOT_DRAINED: (
+        "Nothing was done to it: look at what runs on it (`squeue -w NODE`), wait for it or agree with its owner on an end.",
+        "Drain it yourself beforehand if it takes longer (`scontrol update NodeName=NODE State=DRAIN Reason=...`).",
+    ),
+    Reason.BURNIN_FAILED: (
+        "Keep it out of service. Run the named test again by hand, on the named part: twice the same is evidence, once may be chance.",
+        "Could not be judged says nothing of the hardware: look at the tool, its version and its exit status first.",
+        "A part that fails now and did not before the rollout: compare with a neighbour that has the same firmware.",
+    ),
 }
 """First what to look at, then what to do."""
 

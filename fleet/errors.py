@@ -41,6 +41,8 @@ class Reason(StrEnum):
     IMAGE_FAILED = "image-failed"
     ROLLBACK_FAILED = "rollback-failed"
     NO_EDGE = "not-declared"
+    BURNIN_FAILED = "burnin-failed"
+    NOT_DRAINED = "not-drained"
 
 
 class FleetError(Exception):
