@@ -66,12 +66,12 @@ def judge(stdout: bytes, exit_status: int, gpus: int) -> Judged:
     try:
         document = _document(stdout)
         dialect = _dialect(document)
-        findings, passed = _read(document, dialect)
+        findings, answered = _read(document, dialect)
     except UnknownFormatError as unknown:
         return unjudged(TEST, f"dcgmi: {unknown}")
     for index in range(gpus):
-        if missing := sorted(test for test in dialect.required if (test, index) not in passed):
-            findings.append(not_known(f"dcgmi does not say that it passed {', '.join(missing)}", gpu(index)))
+        if missing := sorted(test for test in dialect.required if (test, index) not in answered):
+            findings.append(not_known(f"dcgmi does not say whether it passed {', '.join(missing)}", gpu(index)))
     failed = any(finding.verdict is not Verdict.UNJUDGED for finding in findings)
     if exit_status not in ({0} | _FAILED_STATUS if failed else {0}):
         findings.append(not_known(f"dcgmi ended with exit status {exit_status}, which its document does not explain"))
@@ -110,10 +110,10 @@ def _dialect(document: Mapping[str, Any]) -> _Dialect:
 
 
 def _read(document: Mapping[str, Any], dialect: _Dialect) -> tuple[list[Finding], set[tuple[str, int]]]:
-    """Findings, and (test, GPU) that passed."""
+    """Findings, and the (test, GPU) that they are about or that passed."""
     root = _mapping(document[dialect.root], dialect.root)
     findings: list[Finding] = []
-    passed: set[tuple[str, int]] = set()
+    answered: set[tuple[str, int]] = set()
     seen: set[tuple[str, str, int]] = set()
     if root.get("runtime_error"):
         findings.append(not_known(f"dcgmi: {root['runtime_error']}"))
@@ -130,13 +130,12 @@ def _read(document: Mapping[str, Any], dialect: _Dialect) -> tuple[list[Finding]
                 seen.add((name, group, number))
                 status = _text(one.get("status"), f"status of {name}").casefold()
                 statuses.add(status)
-                found = list(_result(one, status, name, f"{group} {number}", dialect))
-                findings += found
-                if group == "GPU" and status == "pass" and not found:
-                    passed.add((name, number))
+                findings += _result(one, status, name, f"{group} {number}", dialect)
+                if group == "GPU":
+                    answered.add((name, number))
             if dialect.grouped:
                 findings += _summary(test, name, statuses)
-    return findings, passed
+    return findings, answered
 
 
 def _entity(result: Mapping[str, Any], dialect: _Dialect) -> tuple[str, int]:

@@ -18,8 +18,8 @@ from playbooks.burnin.verdict import Finding, Judged, Verdict, judged, worst
 from playbooks.registry import step
 from playbooks.steps.waiting import again
 
-PHONE_HOME = "phone-home"
-"""The effect of os.image whose result has the `host_key` of the OS that it installed."""
+INSTALL = "install"
+"""The effect of os.image whose result holds the phone-home (fleet.ports.PhoneHome) of the OS that it installed, as `home`."""
 HOST_KEY_LABEL = "ssh-host-key"
 """Node label: the host key of an OS that we did not install."""
 _BURNIN, _BEFORE = "burn-in", "before"
@@ -146,8 +146,8 @@ async def _test(
 
 async def _shell(ctx: NodeContext) -> HostShell:
     """SSH to the OS that os.image installed, or to the one whose host key the inventory declares."""
-    heard = ctx.latest(PHONE_HOME)
-    host_key = str(heard["host_key"]) if heard is not None else ctx.node.labels.get(HOST_KEY_LABEL, "")
+    told = ctx.latest(INSTALL)
+    host_key = str(told["home"]["host_key"]) if told is not None else ctx.node.labels.get(HOST_KEY_LABEL, "")
     if not host_key:
         raise NodeFault(
             Reason.NO_EDGE,
