@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fleet.errors import NodeFault, Reason
 from fleet.events import Json
+from fleet.gate import Aborted
 from fleet.ports import SchedulerNode, SchedulerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
@@ -54,17 +55,11 @@ class NodeDrain:
             )
         if seen.state is SchedulerState.IN_SERVICE or ctx.announced("drain"):
             begun = float((await _drain(ctx))["at"])
-        while (seen := await _look(ctx)).state is SchedulerState.DRAINING:
-            waited_s = ctx.clock.now() - begun
-            if waited_s >= _PATIENCE_S:
-                await _take_back(ctx, seen)
-                raise NodeFault(
-                    Reason.NOT_DRAINED,
-                    f"work still runs on it {waited_s / 3600:.0f} h after it was drained; nothing was done to it",
-                )
-            ctx.progress(None, f"work still runs on it ({waited_s / 60:.0f} min)")
-            await ctx.safe_point()
-            await ctx.clock.sleep(_POLL_S)
+        try:
+            seen = await _until_drained(ctx, begun)
+        except Aborted:
+            await _take_back(ctx)
+            raise
         if seen.state in {SchedulerState.IN_SERVICE, SchedulerState.DOWN}:
             what = f"{seen.state}{f' ({seen.reason})' if seen.reason else ''}"
             raise NodeFault(
@@ -93,6 +88,22 @@ class NodeUndrain:
     async def apply(self, ctx: NodeContext) -> None:
         """Resume it."""
         await _resume(ctx)
+
+
+async def _until_drained(ctx: NodeContext, begun: float) -> SchedulerNode:
+    """What the scheduler says once it is no longer draining."""
+    while (seen := await _look(ctx)).state is SchedulerState.DRAINING:
+        waited_s = ctx.clock.now() - begun
+        if waited_s >= _PATIENCE_S:
+            await _take_back(ctx)
+            raise NodeFault(
+                Reason.NOT_DRAINED,
+                f"work still runs on it {waited_s / 3600:.0f} h after it was drained; nothing was done to it",
+            )
+        ctx.progress(None, f"work still runs on it ({waited_s / 60:.0f} min)")
+        await ctx.safe_point()
+        await ctx.clock.sleep(_POLL_S)
+    return seen
 
 
 async def _look(ctx: NodeContext) -> SchedulerNode:
@@ -148,9 +159,9 @@ async def _resume(ctx: NodeContext) -> Json:
     return result
 
 
-async def _take_back(ctx: NodeContext, seen: SchedulerNode) -> None:
+async def _take_back(ctx: NodeContext) -> None:
     """A drain that led to nothing must not keep tenants off the node."""
-    if is_ours(seen):
+    if is_ours(await _look(ctx)):
         await _resume(ctx)
 
 

@@ -53,7 +53,11 @@ async def _cycle_feeds(ctx: NodeContext) -> None:
     async def draws(_: Json | None = None) -> Json:
         return {"watts": await draws_w(outlets, ctx.clock)}
 
-    before = await ctx.once("outlet-draw", draws, prepare=_nothing, reconcile=draws)
+    async def idle() -> Json:
+        await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
+        return {}
+
+    before = await ctx.once("outlet-draw", draws, prepare=idle, reconcile=draws)
     await host_off(ctx)
 
     async def prepare() -> Json:
