@@ -222,9 +222,10 @@ async def test_a_line_that_is_more_than_a_line_is_not_typed(leaves: Open) -> Non
     assert hall.truth("leaf2")["commits"] == 0
 
 
-async def test_another_host_key_gets_no_password(leaves: Open) -> None:
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
+async def test_another_host_key_gets_no_password(leaves: Open, kind: str) -> None:
     hall = await leaves()
-    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    other = asyncssh.generate_private_key(kind).export_public_key().decode().strip()
     driver = SwitchDriver([replace(access, host_key=other) for access in hall.accesses], clock=hall.clock)
     for name in _PORT:
         with pytest.raises(NodeFault, match="another SSH host key") as caught:
