@@ -101,11 +101,12 @@ class SshShell:
         status: int | None = None
         try:
             async with asyncio.timeout(self._clock.io_timeout_s(timeout_s)):
-                whole = await asyncio.gather(stdout.read(), stderr.read())
-                if all(whole):
-                    await process.wait_closed()
-                    status = process.returncode
-        except (TimeoutError, asyncssh.Error, OSError):
+                async with asyncio.TaskGroup() as streams:
+                    streams.create_task(stdout.read())
+                    streams.create_task(stderr.read())
+                await process.wait_closed()
+                status = process.returncode
+        except* (TimeoutError, asyncssh.Error, OSError, _TooMuchError):
             status = None
         finally:
             _end(process)
@@ -162,13 +163,14 @@ class SshShell:
                     known_hosts=([self._trusted], [], []),
                     config=None,
                     agent_path=None,
+                    # The known kind first, then all: a server without it shows a key that is refused, instead of hanging up.
+                    server_host_key_algs="^" + ",".join(alg.decode() for alg in self._trusted.sig_algorithms),
                     preferred_auth="publickey",
                     x509_trusted_certs=None,
                     keepalive_interval=_KEEPALIVE_S,
                     keepalive_count_max=_KEEPALIVES,
                 )
         except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as other:
-            # A server without a key of the known kind fails in key exchange: it is another machine just the same.
             raise NodeFault(
                 Reason.UNTRUSTED_TLS,
                 f"{where}: the SSH server does not hold the host key {self._trusted.get_fingerprint()} ({_why(other)})",
@@ -179,6 +181,10 @@ class SshShell:
             raise Transient(f"{where}: no SSH connection: {_why(silent)}") from silent
 
 
+class _TooMuchError(Exception):
+    """A stream has passed its limit; nobody waits for the other one."""
+
+
 class _Stream:
     """One stream of a command, up to the limit."""
 
@@ -186,19 +192,18 @@ class _Stream:
         self._reader = reader
         self.content = bytearray()
 
-    async def read(self) -> bool:
-        """To its end. False: there was more than the limit, which `content` says."""
+    async def read(self) -> None:
+        """To its end. Raises _TooMuchError beyond the limit, and `content` says so."""
         while chunk := await self._reader.read(_CHUNK_BYTES):
             room = OUTPUT_LIMIT_BYTES - len(self.content)
             self.content += chunk[:room]
             if len(chunk) > room:
                 self.content += CUT_NOTE
-                return False
-        return True
+                raise _TooMuchError
 
 
 def _end(process: asyncssh.SSHClientProcess[bytes]) -> None:
-    """Leave nothing running on the node that nobody waits for."""
+    """Ask for its end. OpenSSH refuses signals in sessions of root: there it ends when it writes to the closed channel."""
     if process.returncode is None and not process.is_closing():
         with contextlib.suppress(asyncssh.Error, OSError):
             process.kill()
