@@ -21,6 +21,15 @@ OUTPUT_LIMIT_BYTES = 4 * 2**20
 """Of each stream. A kernel log is at most a few MiB, a dcgmi document 100 KiB."""
 CUT_NOTE = b"\n[cut by fleet: more than %d bytes]\n" % OUTPUT_LIMIT_BYTES
 """Ends a stream that was longer than that; the command was ended then, so that its exit status is None."""
+_HOST_KEY_KINDS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+"""What OpenSSH makes keys of; SHA-1 signatures are not among them."""
 _CONNECT_S = 30.0
 _KEEPALIVE_S = 15.0
 _KEEPALIVES = 3
@@ -164,7 +173,9 @@ class SshShell:
                     config=None,
                     agent_path=None,
                     # The known kind first, then all: a server without it shows a key that is refused, instead of hanging up.
-                    server_host_key_algs="^" + ",".join(alg.decode() for alg in self._trusted.sig_algorithms),
+                    server_host_key_algs=sorted(
+                        _HOST_KEY_KINDS, key=lambda kind: kind.encode() not in self._trusted.sig_algorithms
+                    ),
                     preferred_auth="publickey",
                     x509_trusted_certs=None,
                     keepalive_interval=_KEEPALIVE_S,
