@@ -1,7 +1,7 @@
 """One step of one node on its own: the real context and journal, whatever BMC and edges a test gives."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ class Rig:
     path: Path
     clock: Clock
     node: Node = field(default_factory=lambda: node("gpu0001", feeds=("A", "B")))
+    identity: tuple[str, str] = ("S1", "u")
+    """Serial and UUID as planned."""
 
     async def prepare(self) -> None:
         """The plan is in the journal."""
@@ -80,9 +82,10 @@ class Rig:
     def context(self, journal: Any, *, edges: Any, bmc: Any = None, gate: Gate | None = None) -> tuple[Context, Ledger]:
         """What a step is given, and what it writes to; the step is entered as its tests name it."""
         ledger = Ledger(journal, replay(ROLLOUT, journal.read(ROLLOUT)))
+        serial, uuid = self.identity
         made = Context(
             node=self.node,
-            planned=plan_for([self.node]).nodes[str(self.node.id)],
+            planned=replace(plan_for([self.node]).nodes[str(self.node.id)], serial=serial, uuid=uuid),
             targets={},
             bmc=bmc,
             clock=self.clock,
