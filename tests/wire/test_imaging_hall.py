@@ -114,7 +114,7 @@ async def running(directory: Path, models: Sequence[str], faults: Mapping[str, s
         assert b"hall ready" in line, line + await process.stderr.read()
         document = json.loads((directory / "hall.json").read_text())
         step = OsImage(image=str(image), sha256=sha256, release="24.04")
-        yield Hall(directory=directory, document=document, clock=SystemClock(speed=SPEED), step=step)
+        yield Hall(directory=directory, document=document, clock=SystemClock(speed=SPEED, origin=0.0), step=step)
     finally:
         process.terminate()
         await process.communicate()
