@@ -17,8 +17,6 @@ SPEED = 100.0
 """The step looks every half minute; a third of a second is enough here."""
 
 
-
-
 @pytest.fixture
 async def slurm(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with cluster(tmp_path) as started:

@@ -135,7 +135,7 @@ async def running(directory: Path, rules: list[dict[str, Any]]) -> AsyncIterator
         line = await process.stderr.readline()
         assert b"hall ready" in line, line + await process.stderr.read()
         told = json.loads((directory / "hall.json").read_text())
-        yield Hall(directory=directory, document=told, clock=SystemClock(speed=SPEED, origin=told["started"]))
+        yield Hall(directory=directory, document=told, clock=SystemClock(speed=SPEED, origin=0.0))
     finally:
         process.terminate()
         await process.communicate()
