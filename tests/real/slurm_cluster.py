@@ -155,6 +155,8 @@ def _configure(directory: Path) -> Path:
 
 
 async def _stop(made: Cluster) -> None:
+    if len(made.processes) > 1 and made.processes[1].returncode is None:
+        await made.run("scancel", "--full", "--signal=KILL", "--user=root")  # or its steps outlive the daemons
     for process in reversed(made.processes):
         if process.returncode is None:
             process.terminate()

@@ -53,7 +53,7 @@ async def test_the_whole_life_of_a_drain(slurm: Cluster, tmp_path: Path) -> None
     assert "IDLE+DRAIN" in await slurm.run("scontrol", "show", "node", second)
 
     # The driver alone: a node with work drains, one that was powered down by hand is down, an unknown one is unknown.
-    await slurm.submit(third, "sleep 30")
+    await slurm.submit(third, "exec sleep 30")
     await slurm.until("State=ALLOCATED", "scontrol", "show", "node", third)
     await scheduler.drain(third, "fleetwave r-2")
     seen = await scheduler.look(third)
