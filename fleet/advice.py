@@ -72,13 +72,32 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
     Reason.PROTOCOL: (
         "Its BMC answers what no BMC should: restart the BMC if nothing is being flashed, and keep its version in mind (F36).",
     ),
+    Reason.WRONG_CABLE: (
+        "Look at both ends of the cable; then move it, or correct the inventory's links if the cabling is as it should be.",
+    ),
+    Reason.SWITCH_REFUSED: (
+        "Read the switch's own words; look for an open configuration session of somebody else, and at its log.",
+    ),
     Reason.ABORTED: ("Nothing is wrong with it; it stopped at a safe point because the rollout was aborted.",),
     Reason.NO_EDGE: (
         "Declare in the inventory what the step needs (switch, outlet, scheduler, shell), then apply again.",
     ),
+    Reason.IMAGE_FAILED: (
+        "Look at its console: the message says how far it came. Its disk may hold no OS, or half of one (F56).",
+        "Media and boot override were taken back; if nothing else is wrong with it, apply the playbook again.",
+    ),
     Reason.ROLLBACK_FAILED: (
         TELL_FIRST,
         "It is between two versions: bring it to either by hand; do not put it back to work with mixed versions (F10).",
+    ),
+    Reason.NOT_DRAINED: (
+        "Nothing was done to it: look at what runs on it (`squeue -w NODE`), wait for it or agree with its owner on an end.",
+        "Drain it yourself beforehand if it takes longer (`scontrol update NodeName=NODE State=DRAIN Reason=...`).",
+    ),
+    Reason.BURNIN_FAILED: (
+        "Keep it out of service. Run the named test again by hand, on the named part: twice the same is evidence, once may be chance.",
+        "Could not be judged says nothing of the hardware: look at the tool, its version and its exit status first.",
+        "A part that fails now and did not before the rollout: compare with a neighbour that has the same firmware.",
     ),
 }
 """First what to look at, then what to do."""

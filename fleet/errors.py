@@ -35,9 +35,14 @@ class Reason(StrEnum):
     BMC_GONE = "bmc-gone"
     OUTCOME_UNKNOWN = "outcome-unknown"
     PROTOCOL = "bad-reply"
+    WRONG_CABLE = "wrong-cable"
+    SWITCH_REFUSED = "switch-refused"
     ABORTED = "aborted"
+    IMAGE_FAILED = "image-failed"
     ROLLBACK_FAILED = "rollback-failed"
     NO_EDGE = "not-declared"
+    BURNIN_FAILED = "burnin-failed"
+    NOT_DRAINED = "not-drained"
 
 
 class FleetError(Exception):

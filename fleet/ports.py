@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fleet.profile import ComponentProfile, Profile
 from inventory.baseline import Activation
@@ -241,6 +241,10 @@ class Neighbour:
 class SwitchCli(Protocol):
     """One switch, over its command line. One command at a time."""
 
+    @property
+    def platform(self) -> str:
+        """`arista_eos`, `cumulus_linux`: which templates speak its language."""
+
     async def running_config(self) -> str:
         """All of it, for the backup."""
 
@@ -249,6 +253,9 @@ class SwitchCli(Protocol):
 
     async def access_vlans(self) -> Mapping[str, str]:
         """Port -> VLAN id, of access ports."""
+
+    async def difference(self, lines: tuple[str, ...]) -> str:
+        """What `push` of these lines would change, in the platform's words; nothing is changed."""
 
     async def push(self, lines: tuple[str, ...]) -> None:
         """Make these lines the configuration, whole or not at all. `OutcomeUnknown` if the link broke in the middle."""
@@ -316,6 +323,7 @@ class Scheduler(Protocol):
         """Back into service. The caller has checked that the drain is ours."""
 
 
+@runtime_checkable
 class BootMedia(Protocol):
     """Virtual media and boot override of one machine (Redfish VirtualMedia, ComputerSystem.Boot; field guide 3.2, 3.3)."""
 
@@ -325,8 +333,8 @@ class BootMedia(Protocol):
     async def eject_media(self) -> None:
         """Unmount; an empty slot is success."""
 
-    async def boot_once(self, target: str) -> None:
-        """Boot from `Cd` (or what the profile calls it) at the next start, and only then; read back."""
+    async def boot_once(self) -> None:
+        """Boot the virtual disc (`Cd`, or what the profile calls it) at the next start, and only then; read back."""
 
     async def boot_override(self) -> tuple[str, str]:
         """(BootSourceOverrideEnabled, BootSourceOverrideTarget) now."""
@@ -346,6 +354,8 @@ class PhoneHome:
     address: str
     os_release: str
     """VERSION_ID of /etc/os-release, as installed."""
+    image_sha256: str
+    """Digest of what was written, as the installer read it; empty where it does not say."""
 
 
 class Installs(Protocol):
@@ -356,6 +366,9 @@ class Installs(Protocol):
 
     async def heard(self, token: str, *, timeout_s: float) -> PhoneHome | None:
         """The phone-home that carried this token; None if none came in time."""
+
+    def fetched_bytes(self, token: str) -> int:
+        """How much of this installation's image was handed over by this process, re-reads counted."""
 
 
 class Edges(Protocol):

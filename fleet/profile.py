@@ -75,6 +75,26 @@ class AcCycle:
     host_off_first: bool = True
 
 
+class BootProperty(StrEnum):
+    """A property of ComputerSystem.Boot that an override consists of (ComputerSystem schema)."""
+
+    ENABLED = "BootSourceOverrideEnabled"
+    TARGET = "BootSourceOverrideTarget"
+    MODE = "BootSourceOverrideMode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaProfile:
+    """Habits of virtual media and boot override (field guide 3.2, 3.3)."""
+
+    boot_target: str = "Cd"
+    """BootSourceOverrideTarget that boots the virtual disc."""
+    empty_texts: tuple[str, ...] = ()
+    """Parameters of InsertMedia that must be there even when they say nothing."""
+    always_send: frozenset[BootProperty] = frozenset()
+    """Sent with each change of the override, changed or not. Others are not sent again: some refuse what does not change."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """Seconds, all from the field guide (1.14, 4, B.19) unless the profile's file says more."""
@@ -121,6 +141,7 @@ class Profile:
     """Glob over Managers ids: which Manager is the BMC."""
     components: dict[str, ComponentProfile] = field(default_factory=dict)
     ac_cycle: AcCycle | None = None
+    media: MediaProfile = MediaProfile()
     timings: Timings = Timings()
     quirks: Quirks = Quirks()
     sources: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import asyncio
 import os
 import secrets
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -28,15 +29,24 @@ class ImageServer:
         self._port = port
         self._budget = budget
         self._published: dict[str, Digested] = {}
+        self._gone: dict[str, Callable[[], bool]] = {}
+        self._routes: list[web.RouteDef] = []
         self._digests = Digests()
         self._runner: web.AppRunner | None = None
         self.served_bytes: Counter[str] = Counter()
         """Client address -> bytes handed over."""
+        self.fetched_bytes: Counter[str] = Counter()
+        """Name -> bytes handed over of it, re-reads counted."""
+
+    def add_post(self, path: str, answer: Callable[[web.Request], Awaitable[web.Response]]) -> None:
+        """Answer POSTs at a path. Before `start`."""
+        self._routes.append(web.post(path, answer))
 
     async def start(self) -> None:
         """Listen."""
         application = web.Application()
         application.router.add_get("/i/{name}", self._serve)  # HEAD comes with it
+        application.router.add_routes(self._routes)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
@@ -58,16 +68,31 @@ class ImageServer:
         if self._runner is None:
             raise UsageError("the image server was not started")
         published = await self._digests.verified(image, size_bytes=size_bytes, sha256=sha256)
-        name = next((name for name, known in self._published.items() if known == published), None)
+        known = ((name, known) for name, known in self._published.items() if name not in self._gone)
+        name = next((name for name, known in known if known == published), None)
         if name is None:
             name = f"{secrets.token_hex(8)}.bin"
             self._published[name] = published
+        return self._url(name)
+
+    async def publish_as(
+        self, name: str, image: Path, *, size_bytes: int, sha256: str, gone: Callable[[], bool]
+    ) -> str:
+        """As `publish`, under a name of the caller's, until `gone` says so."""
+        if self._runner is None:
+            raise UsageError("the image server was not started")
+        self._published[name] = await self._digests.verified(image, size_bytes=size_bytes, sha256=sha256)
+        self._gone[name] = gone
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}/i/{name}"
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        published = self._published.get(request.match_info["name"])
-        if published is None:
+        name = request.match_info["name"]
+        published = self._published.get(name)
+        if published is None or (name in self._gone and self._gone[name]()):
             raise web.HTTPNotFound
         descriptor = await asyncio.to_thread(unchanged, published)
         if descriptor is None:
@@ -97,11 +122,13 @@ class ImageServer:
         response.content_length = stop - start
         await response.prepare(request)
         if request.method != "HEAD":
-            await self._stream(response, descriptor, start, stop, request.remote or "")
+            await self._stream(response, descriptor, start, stop, request)
         await response.write_eof()
         return response
 
-    async def _stream(self, response: web.StreamResponse, descriptor: int, at: int, stop: int, client: str) -> None:
+    async def _stream(
+        self, response: web.StreamResponse, descriptor: int, at: int, stop: int, request: web.Request
+    ) -> None:
         while at < stop:
             size_bytes = min(CHUNK_BYTES, stop - at)
             if self._budget is not None:
@@ -110,7 +137,8 @@ class ImageServer:
             if len(chunk) < size_bytes:
                 raise ConnectionAbortedError("the file shrank while it was served")
             await response.write(chunk)
-            self.served_bytes[client] += size_bytes
+            self.served_bytes[request.remote or ""] += size_bytes
+            self.fetched_bytes[request.match_info["name"]] += size_bytes
             at += size_bytes
 
 

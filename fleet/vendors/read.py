@@ -5,8 +5,10 @@ from pathlib import Path
 
 from fleet.profile import (
     AcCycle,
+    BootProperty,
     ComponentProfile,
     Force,
+    MediaProfile,
     Profile,
     Push,
     Quirks,
@@ -19,6 +21,7 @@ from inventory.document import Value, read_document
 from inventory.reader import MappingReader
 
 _COMPONENT = ComponentProfile(items=(), push=())
+_MEDIA = MediaProfile()
 _TIMINGS = Timings()
 _QUIRKS = Quirks()
 
@@ -49,6 +52,7 @@ def read_platform(path: Path) -> Platform:
                 for key, value in reader.mapping("components").items()
             },
             ac_cycle=_ac_cycle(reader),
+            media=_media(reader.mapping("media")),
             timings=_timings(reader.mapping("timings")),
             quirks=_quirks(reader.mapping("quirks")),
             sources=reader.texts("sources"),
@@ -86,6 +90,16 @@ def _ac_cycle(parent: MappingReader) -> AcCycle | None:
     )
     reader.finish()
     return cycle
+
+
+def _media(reader: MappingReader) -> MediaProfile:
+    media = MediaProfile(
+        boot_target=reader.text("boot_target", default=_MEDIA.boot_target),
+        empty_texts=reader.texts("empty_texts", default=()),
+        always_send=frozenset(value.choice(BootProperty) for value in reader.sequence("always_send")),
+    )
+    reader.finish()
+    return media
 
 
 def _timings(reader: MappingReader) -> Timings:

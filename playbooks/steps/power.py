@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
+from fleet.outlets import cycle_outlets, draws_w, outlets_of, prove_wiring
 from fleet.ports import BootMarker, PowerAction, PowerState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
-from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, power_reaches, returned
+from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, power_reaches, ready, returned
 
 _FORCE_S = 120.0
 _ON_S = 180.0
@@ -36,15 +37,58 @@ async def cycle_dc(ctx: NodeContext) -> None:
 
 
 async def cycle_ac(ctx: NodeContext) -> None:
-    """Host off, then an AC cycle by the machine's own action, then the host on again (field guide 2.2)."""
-    await host_off(ctx)
+    """Host off, then an AC cycle by the machine's own action or else by its outlets, then the host on again (field guide 2.2)."""
     try:
-        await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+        if Activation.AC_CYCLE in ctx.bmc.offers():
+            await host_off(ctx)
+            await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+        else:
+            await _cycle_feeds(ctx)
     except NodeFault as fault:
         if fault.reason is Reason.POWER_IGNORED:
             await host_on(ctx)  # refused or ignored, but the host is off because of us
         raise
     await host_on(ctx)
+
+
+async def _cycle_feeds(ctx: NodeContext) -> None:
+    """AC off and on by the outlets of all feeds: the host off first and seen to be, the wiring proven, the BMC back afterwards."""
+    outlets = outlets_of(ctx)
+
+    async def draws(_: Json | None = None) -> Json:
+        return {"watts": await draws_w(outlets, ctx.clock)}
+
+    async def idle() -> Json:
+        await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
+        return {}
+
+    before = await ctx.once("outlet-draw", draws, prepare=idle, reconcile=draws)
+    await host_off(ctx)
+
+    async def prepare() -> Json:
+        # Between here and the first outlet nothing may start: what is written when the power goes is cut (field guide B.7).
+        await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
+        await ctx.require_identity()
+        if not await power_reaches(ctx, PowerState.OFF, _LOOK_S):
+            raise NodeFault(
+                Reason.POWER_IGNORED, "the host is on again although it was turned off: its feeds were not cut"
+            )
+        await prove_wiring(outlets, before["watts"], ctx.clock)
+        return {"marker": await marker_json(ctx), "outlets": [outlet.name for outlet in outlets]}
+
+    async def cycle(intent: Json) -> Json:
+        await cycle_outlets(ctx)
+        back = await returned(ctx, BootMarker(**intent["marker"]))
+        if back is None:
+            raise NodeFault(
+                Reason.POWER_IGNORED,
+                f"all outlets ({', '.join(intent['outlets'])}) were off and the BMC did not restart: they do not feed this node,"
+                " or not it alone; check the outlet map",
+            )
+        return back
+
+    # Taking it up again is the same as doing it: every outlet has an intent of its own.
+    await ctx.once("ac-cycle", cycle, prepare=prepare, reconcile=cycle)
 
 
 async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[None]]) -> None:

@@ -2,7 +2,6 @@
 
 from fleet.drivers.redfish.bmc import RedfishBmc
 from fleet.drivers.redfish.driver import RedfishDriver
-from fleet.drivers.redfish.media import VirtualMedia
 from fleet.drivers.redfish.transport import HttpTransport
 
-__all__ = ["HttpTransport", "RedfishBmc", "RedfishDriver", "VirtualMedia"]
+__all__ = ["HttpTransport", "RedfishBmc", "RedfishDriver"]

@@ -1,7 +1,7 @@
 """`fleet.ports.Bmc` over Redfish: one BMC, one connection, one session, one request in flight."""
 
 from fleet.drivers.digests import Digests
-from fleet.drivers.redfish import document, firmware, following, layout, media, power, resets, tasks, update
+from fleet.drivers.redfish import boot, document, firmware, following, layout, media, power, resets, tasks, update
 from fleet.drivers.redfish.access import Access
 from fleet.drivers.redfish.channel import OK
 from fleet.drivers.redfish.document import NOTHING, Document
@@ -32,7 +32,7 @@ _STUBS = frozenset({Reason.UNKNOWN_HARDWARE, Reason.PROTOCOL})
 
 
 class RedfishBmc:
-    """See `fleet.ports.Bmc`, and `fleet.drivers.redfish.media.VirtualMedia` for the last two methods."""
+    """See `fleet.ports.Bmc` and `fleet.ports.BootMedia`."""
 
     def __init__(
         self,
@@ -197,12 +197,24 @@ class RedfishBmc:
         await self._access.end()
 
     async def insert_media(self, url: str) -> None:
-        """See `VirtualMedia.insert_media`."""
-        await media.insert(self._access, await self._found(), url)
+        """See `fleet.ports.BootMedia.insert_media`."""
+        await media.insert(self._access, await self._found(), self._profile.media, url)
 
     async def eject_media(self) -> None:
-        """See `VirtualMedia.eject_media`."""
+        """See `fleet.ports.BootMedia.eject_media`."""
         await media.eject(self._access, await self._found())
+
+    async def boot_once(self) -> None:
+        """See `fleet.ports.BootMedia.boot_once`."""
+        await boot.once(self._access, await self._found(), self._profile.media)
+
+    async def boot_override(self) -> tuple[str, str]:
+        """See `fleet.ports.BootMedia.boot_override`."""
+        return await boot.override(self._access, await self._found())
+
+    async def clear_boot_override(self) -> None:
+        """See `fleet.ports.BootMedia.clear_boot_override`."""
+        await boot.clear(self._access, await self._found(), self._profile.media)
 
     async def _verify(self, order: UpdateOrder) -> None:
         try:

@@ -1,0 +1,6 @@
+"""Leaf switches over SSH: `fleet.ports.SwitchCli` by Netmiko, for Arista EOS and Cumulus Linux (NVUE)."""
+
+from fleet.drivers.switch.connection import SwitchAccess
+from fleet.drivers.switch.driver import NetmikoSwitch, SwitchDriver
+
+__all__ = ["NetmikoSwitch", "SwitchAccess", "SwitchDriver"]

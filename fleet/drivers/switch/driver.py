@@ -1,0 +1,149 @@
+"""`fleet.ports.SwitchCli`: asyncio in front, Netmiko in one bounded pool of threads behind.
+
+A switch has one connection, and one command at a time: a commit replaces the whole configuration with what the session
+began from, so two at once would lose one's changes. Waiting for one's turn takes no thread.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from fleet.clock import Clock
+from fleet.drivers.switch.connection import SwitchAccess, Terminal, known_hosts_line, open_terminal
+from fleet.drivers.switch.dialect import Dialect
+from fleet.drivers.switch.eos import Eos
+from fleet.drivers.switch.nvue import Nvue
+from fleet.errors import UsageError
+from fleet.limits import retrying
+from fleet.ports import Neighbour
+
+THREADS = 32
+"""The measured optimum on two cores (measurements.md: 18 CPU-ms a device; above 100 prompts are misread)."""
+_ATTEMPTS = 4
+DIALECTS: Mapping[str, Callable[[], Dialect]] = {"arista_eos": Eos, "cumulus_linux": Nvue}
+
+Result = TypeVar("Result")
+
+
+class NetmikoSwitch:
+    """Fulfils fleet.ports.SwitchCli. Reads are retried; what has an effect never is."""
+
+    def __init__(
+        self, access: SwitchAccess, dialect: Dialect, *, pool: ThreadPoolExecutor, keys: Path, clock: Clock
+    ) -> None:
+        self._access = access
+        self._dialect = dialect
+        self._pool = pool
+        self._known_hosts = keys / f"{access.address}-{access.port}"
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._terminal: Terminal | None = None
+
+    @property
+    def platform(self) -> str:
+        """`arista_eos` or `cumulus_linux`."""
+        return self._access.platform
+
+    async def running_config(self) -> str:
+        """See fleet.ports.SwitchCli."""
+        return await self._read(self._dialect.running_config)
+
+    async def neighbours(self) -> tuple[Neighbour, ...]:
+        """See fleet.ports.SwitchCli."""
+        return await self._read(self._dialect.neighbours)
+
+    async def access_vlans(self) -> Mapping[str, str]:
+        """See fleet.ports.SwitchCli."""
+        return await self._read(self._dialect.access_vlans)
+
+    async def difference(self, lines: tuple[str, ...]) -> str:
+        """See fleet.ports.SwitchCli."""
+        return await self._read(lambda terminal: self._dialect.difference(terminal, lines))
+
+    async def push(self, lines: tuple[str, ...]) -> None:
+        """See fleet.ports.SwitchCli. Transient: it certainly did not happen."""
+        await self._do(lambda terminal: self._dialect.push(terminal, lines))
+
+    async def restore(self, config: str) -> None:
+        """See fleet.ports.SwitchCli. Everything that others changed since the backup is lost."""
+        await self._do(lambda terminal: self._dialect.restore(terminal, config))
+
+    async def close(self) -> None:
+        """Close the connection, once whoever uses it is done."""
+        async with self._turn:
+            terminal, self._terminal = self._terminal, None
+            if terminal is not None:
+                await asyncio.get_running_loop().run_in_executor(self._pool, terminal.close)
+
+    async def _read(self, work: Callable[[Terminal], Result]) -> Result:
+        return await retrying(lambda: self._do(work), clock=self._clock, attempts=_ATTEMPTS)
+
+    async def _do(self, work: Callable[[Terminal], Result]) -> Result:
+        # A thread cannot be cancelled: whoever goes away leaves it its turn until it is done.
+        turn = asyncio.ensure_future(self._in_turn(work))
+        turn.add_done_callback(_seen)
+        return await asyncio.shield(turn)
+
+    async def _in_turn(self, work: Callable[[Terminal], Result]) -> Result:
+        async with self._turn:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._at_the_terminal, work)
+
+    def _at_the_terminal(self, work: Callable[[Terminal], Result]) -> Result:
+        """In a thread. After a failure the connection is given up: what mode it was left in is not known."""
+        terminal = self._terminal
+        try:
+            if terminal is None or not terminal.alive:
+                self._known_hosts.write_text(known_hosts_line(self._access))
+                self._terminal = terminal = open_terminal(self._access, self._known_hosts, self._clock)
+                self._dialect.begin(terminal)
+            return work(terminal)
+        except BaseException:
+            if self._terminal is not None:
+                self._terminal.close()
+            self._terminal = None
+            raise
+
+
+def _seen(turn: "asyncio.Future[Any]") -> None:
+    """An exception that nobody waits for any more is no news."""
+    if not turn.cancelled():
+        turn.exception()
+
+
+class SwitchDriver:
+    """The switches of a hall, their connections and their threads. `close` when done."""
+
+    def __init__(self, accesses: Iterable[SwitchAccess], *, clock: Clock) -> None:
+        """Nothing is connected yet. Raises UsageError for a platform that is not known."""
+        self._keys = TemporaryDirectory(prefix="fleetwave-switch-keys-")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="switch")
+        self._switches = {
+            access.name: NetmikoSwitch(
+                access, _dialect(access), pool=self._pool, keys=Path(self._keys.name), clock=clock
+            )
+            for access in accesses
+        }
+
+    def switch(self, name: str) -> NetmikoSwitch:
+        """The switch of that id. Raises UsageError if nobody said how it is reached."""
+        try:
+            return self._switches[name]
+        except KeyError:
+            raise UsageError(
+                f"nothing says how to reach switch {name!r}: declare its address, platform, credential and host key"
+            ) from None
+
+    async def close(self) -> None:
+        """Leave every switch, end the threads."""
+        await asyncio.gather(*(switch.close() for switch in self._switches.values()))
+        self._pool.shutdown(wait=False)
+        self._keys.cleanup()
+
+
+def _dialect(access: SwitchAccess) -> Dialect:
+    if access.platform not in DIALECTS:
+        raise UsageError(f"{access.name}: no driver for platform {access.platform!r}; known: {', '.join(DIALECTS)}")
+    return DIALECTS[access.platform]()

@@ -1,0 +1,203 @@
+"""Burn-in over SSH: run the tests of a profile, keep digests and judgements in the journal, believe nothing that was not seen to pass.
+
+A test changes nothing on the node, so one that a crash interrupted is simply run again.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from fleet.errors import NodeFault, Reason
+from fleet.events import Json
+from fleet.ports import HostShell
+from fleet.step import Disrupts, Met, NodeContext, Unmet
+from inventory.text import InputError
+from playbooks.burnin.judging import argv, judge, overall, worse_than_before
+from playbooks.burnin.profile import BurninProfile, profile_named
+from playbooks.burnin.verdict import Finding, Judged, Verdict, judged, worst
+from playbooks.registry import step
+from playbooks.steps.waiting import again
+
+INSTALL = "install"
+"""The effect of os.image whose result holds the phone-home (fleet.ports.PhoneHome) of the OS that it installed, as `home`."""
+HOST_KEY_LABEL = "ssh-host-key"
+"""Node label: the host key of an OS that we did not install."""
+_BURNIN, _BEFORE = "burn-in", "before"
+_SHOWN = 3
+"""Findings that a sentence names; all of them are in the journal."""
+
+
+@step("burnin.run", arguments=("profile",))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurninRun:
+    """Test the node by a burn-in profile; it passes only if every expected part was seen to pass every test."""
+
+    profile: str
+    """Name of a profile in playbooks/library/burnin, or an absolute path."""
+    disrupts: Disrupts = Disrupts.NODE
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """Whether this step has a verdict of PASS in the journal."""
+        found = ctx.latest(_BURNIN) if ctx.announced(_BURNIN) else None
+        if found is None:
+            return Unmet(f"{self.profile} has not been run")
+        verdict = Verdict(found["verdict"])
+        return Met(found["text"]) if verdict is Verdict.PASS else Unmet(found["text"])
+
+    async def apply(self, ctx: NodeContext) -> None:
+        """Run what has not been run yet and judge the whole. Raises BURNIN_FAILED for anything but PASS."""
+        profile = _profile(self.profile)
+        results = await _tests(ctx, profile, _BURNIN)
+
+        async def act(_intent: Json) -> Json:
+            before = ctx.latest(_BEFORE)
+            return _summary(profile, results, {} if before is None else before["measures"])
+
+        summary = await ctx.once(_BURNIN, act, prepare=_nothing, reconcile=_again)
+        if Verdict(summary["verdict"]) is not Verdict.PASS:
+            raise NodeFault(Reason.BURNIN_FAILED, summary["text"])
+
+
+@step("burnin.baseline", arguments=("profile",))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BurninBaseline:
+    """Run the same tests before the rollout touches the node, so that burnin.run can compare; fails no node."""
+
+    profile: str
+    disrupts: Disrupts = Disrupts.NODE
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """Whether it was done, whatever it found."""
+        found = ctx.latest(_BEFORE) if ctx.announced(_BEFORE) else None
+        return Unmet(f"{self.profile} has not been run") if found is None else Met(found["text"])
+
+    async def apply(self, ctx: NodeContext) -> None:
+        """Run the tests. A node whose OS cannot be reached now has no past to compare with, which is recorded."""
+        profile = _profile(self.profile)
+        try:
+            results = await _tests(ctx, profile, _BEFORE)
+        except NodeFault as fault:
+            why = f"nothing to compare with: {fault}"
+            none: Json = {"verdict": Verdict.UNJUDGED.value, "text": why, "findings": [], "measures": {}}
+            await ctx.once(_BEFORE, _Written(none), prepare=_nothing, reconcile=_again)
+            return
+        await ctx.once(_BEFORE, _Written(_summary(profile, results, {})), prepare=_nothing, reconcile=_again)
+
+
+class _Written:
+    """An effect whose result is known beforehand: it is only written down."""
+
+    def __init__(self, result: Json) -> None:
+        self._result = result
+
+    async def __call__(self, _intent: Json) -> Json:
+        return self._result
+
+
+async def _tests(ctx: NodeContext, profile: BurninProfile, moment: str) -> list[Judged]:
+    results: list[Judged] = []
+    addresses: Mapping[str, int] = {}
+    for test in profile.tests:
+        one = await _test(ctx, profile, moment, test, addresses)
+        addresses = addresses or one.addresses
+        results.append(one)
+    return results
+
+
+async def _test(
+    ctx: NodeContext, profile: BurninProfile, moment: str, test: str, addresses: Mapping[str, int]
+) -> Judged:
+    """Run one test, once per journal; what its record says."""
+
+    async def act(_intent: Json) -> Json:
+        shell = await _shell(ctx)
+        ran = await shell.run(argv(test, profile), timeout_s=profile.timeout_s[test])
+        one = judge(test, profile, ran.stdout, ran.exit_status, addresses)
+        return {
+            "argv": list(ran.argv),
+            "exit_status": ran.exit_status,
+            "stdout_sha256": hashlib.sha256(ran.stdout).hexdigest(),
+            "stdout_bytes": len(ran.stdout),
+            "stderr_sha256": hashlib.sha256(ran.stderr).hexdigest(),
+            "duration_s": round(ran.duration_s, 1),
+            "findings": [asdict(finding) for finding in one.findings],
+            "measures": dict(one.measures),
+            "addresses": dict(one.addresses),
+        }
+
+    async def once() -> Json:
+        await ctx.safe_point()
+        ctx.progress(None, f"{moment}: {test}")
+        return await ctx.once(f"{moment} {test}", act, prepare=_nothing, reconcile=_again)
+
+    known = await again(
+        ctx, 3, 60.0, once, lambda why: NodeFault(Reason.UNREACHABLE, f"{test} could not be run: {why}")
+    )
+    return Judged(
+        test=test,
+        findings=tuple(
+            Finding(verdict=Verdict(each["verdict"]), entity=each["entity"], text=each["text"])
+            for each in known["findings"]
+        ),
+        measures=known["measures"],
+        addresses=known["addresses"],
+    )
+
+
+async def _shell(ctx: NodeContext) -> HostShell:
+    """SSH to the OS that os.image installed, or to the one whose host key the inventory declares."""
+    told = ctx.latest(INSTALL)
+    host_key = str(told["home"]["host_key"]) if told is not None else ctx.node.labels.get(HOST_KEY_LABEL, "")
+    if not host_key:
+        raise NodeFault(
+            Reason.NO_EDGE,
+            f"the SSH host key of its OS is not known: install it by os.image, or give the node the label {HOST_KEY_LABEL}",
+        )
+    return await ctx.edges.shell(ctx.node, host_key)
+
+
+def _profile(name: str) -> BurninProfile:
+    try:
+        return profile_named(name)
+    except InputError as wrong:
+        raise NodeFault(Reason.NO_EDGE, str(wrong)) from wrong
+
+
+def _summary(profile: BurninProfile, results: list[Judged], before: Mapping[str, float]) -> Json:
+    """The verdict on the node, as the journal keeps it."""
+    measures = {name: value for result in results for name, value in result.measures.items()}
+    worse = worse_than_before(profile, before, measures)
+    every = judged(profile.name, [*(finding for result in results for finding in result.findings), *worse])
+    verdict = worst([overall(profile, results), every.verdict])
+    return {
+        "profile": profile.name,
+        "verdict": verdict.value,
+        "text": sentence(profile, verdict, every.findings, compared=bool(before)),
+        "findings": [asdict(finding) for finding in every.findings],
+        "measures": measures,
+    }
+
+
+def sentence(profile: BurninProfile, verdict: Verdict, findings: tuple[Finding, ...], *, compared: bool) -> str:
+    """What happened, for a person: which part, which evidence."""
+    if verdict is Verdict.PASS:
+        past = ", no worse than before" if compared else ""
+        return f"{profile.gpus} of {profile.gpus} GPUs passed {', '.join(profile.tests)} of {profile.name}{past}"
+    named = "; ".join(str(finding) for finding in findings[:_SHOWN])
+    more = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
+    lead = {
+        Verdict.DEGRADED: "burn-in: it works, but below what is asked of it",
+        Verdict.UNJUDGED: "burn-in could not be judged, and what was not seen to pass has not passed",
+        Verdict.FAIL_CONFIG: "burn-in failed by a setting, not by a part",
+        Verdict.FAIL_HW: "burn-in failed",
+    }[verdict]
+    return f"{lead} ({profile.name}): {named}{more}"
+
+
+async def _nothing() -> Json:
+    """A test needs no evidence beforehand."""
+    return {}
+
+
+async def _again(_intent: Json) -> None:
+    """A test that was announced and has no result is run again: it changes nothing."""

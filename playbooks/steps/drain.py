@@ -1,0 +1,169 @@
+"""Take a node out of its scheduler's service and give it back. Nobody's work is ended, nobody else's decision is touched."""
+
+from dataclasses import dataclass
+
+from fleet.errors import NodeFault, Reason
+from fleet.events import Json
+from fleet.gate import Aborted
+from fleet.ports import SchedulerNode, SchedulerState
+from fleet.step import Disrupts, Met, NodeContext, Unmet
+from playbooks.registry import step
+from playbooks.steps.waiting import again
+
+_OURS = "fleetwave "
+"""Begins every reason that we leave; what follows names the rollout."""
+_PATIENCE_S = 48 * 3600.0
+"""Work of a day or two may still run when a drain begins [inf]; whoever needs longer drains the node before."""
+_POLL_S = 30.0
+_SETTLE_S = 120.0
+"""slurmctld shows a new state at once, or after its next ping of the node."""
+_TRIES, _AGAIN_S = 5, 60.0
+
+
+def is_ours(seen: SchedulerNode) -> bool:
+    """Whether a rollout of ours drained it, this one or one before."""
+    return seen.reason.startswith(_OURS)
+
+
+@step("node.drain")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDrain:
+    """Start no new work on the node, and wait until what runs on it has ended by itself."""
+
+    disrupts: Disrupts = Disrupts.NOTHING
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """Whether nothing runs and nothing new starts."""
+        seen = await _look(ctx)
+        match seen.state:
+            case SchedulerState.UNKNOWN:
+                return Met("no scheduler knows it")
+            case SchedulerState.DRAINED:
+                return Met(f"drained: {seen.reason}")
+            case _:
+                return Unmet(f"{seen.state}{f': {seen.reason}' if seen.reason else ''}")
+
+    async def apply(self, ctx: NodeContext) -> None:
+        """Drain it unless somebody has, then wait. NOT_DRAINED at the deadline, with our drain taken back."""
+        begun = ctx.clock.now()
+        seen = await _look(ctx)
+        if seen.state is SchedulerState.DOWN:
+            raise NodeFault(
+                Reason.NOT_DRAINED,
+                f"the scheduler holds it down ({seen.reason or 'no reason given'}) and may lift that by itself when the node"
+                " answers: drain it or resume it, then apply again",
+            )
+        if seen.state is SchedulerState.IN_SERVICE or ctx.announced("drain"):
+            begun = float((await _drain(ctx))["at"])
+        try:
+            seen = await _until_drained(ctx, begun)
+        except Aborted:
+            await _take_back(ctx)
+            raise
+        if seen.state in {SchedulerState.IN_SERVICE, SchedulerState.DOWN}:
+            what = f"{seen.state}{f' ({seen.reason})' if seen.reason else ''}"
+            raise NodeFault(
+                Reason.NOT_DRAINED, f"somebody changed it while it drained: the scheduler has it {what} now"
+            )
+
+
+@step("node.undrain")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUndrain:
+    """Give the node back to its scheduler, if it was us who took it."""
+
+    disrupts: Disrupts = Disrupts.NOTHING
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """Whether no drain of ours is on it."""
+        seen = await _look(ctx)
+        if seen.state is SchedulerState.UNKNOWN:
+            return Met("no scheduler knows it")
+        if seen.state is SchedulerState.IN_SERVICE:
+            return Met("in service")
+        if not is_ours(seen):
+            return Met(f"{seen.state} by others, which stays: {seen.reason or 'no reason given'}")
+        return Unmet(f"{seen.state}: {seen.reason}")
+
+    async def apply(self, ctx: NodeContext) -> None:
+        """Resume it."""
+        await _resume(ctx)
+
+
+async def _until_drained(ctx: NodeContext, begun: float) -> SchedulerNode:
+    """What the scheduler says once it is no longer draining."""
+    while (seen := await _look(ctx)).state is SchedulerState.DRAINING:
+        waited_s = ctx.clock.now() - begun
+        if waited_s >= _PATIENCE_S:
+            await _take_back(ctx)
+            raise NodeFault(
+                Reason.NOT_DRAINED,
+                f"work still runs on it {waited_s / 3600:.0f} h after it was drained; nothing was done to it",
+            )
+        ctx.progress(None, f"work still runs on it ({waited_s / 60:.0f} min)")
+        await ctx.safe_point()
+        await ctx.clock.sleep(_POLL_S)
+    return seen
+
+
+async def _look(ctx: NodeContext) -> SchedulerNode:
+    return await ctx.edges.scheduler.look(str(ctx.node.id))
+
+
+async def _drain(ctx: NodeContext) -> Json:
+    reason = f"{_OURS}{ctx.rollout}"
+    node = str(ctx.node.id)
+
+    async def prepare() -> Json:
+        seen = await _look(ctx)
+        await ctx.safe_point()
+        return {"reason": reason, "was": seen.state.value}
+
+    async def act(_intent: Json) -> Json:
+        # Whoever drained it in the meantime keeps their reason: a second drain would overwrite it.
+        if (await _look(ctx)).state is SchedulerState.IN_SERVICE:
+            await ctx.edges.scheduler.drain(node, reason)
+        return {"at": ctx.clock.now()}
+
+    async def reconcile(_intent: Json) -> Json | None:
+        in_service = (await _look(ctx)).state is SchedulerState.IN_SERVICE
+        return None if in_service else {"at": ctx.clock.now()}
+
+    async def once() -> Json:
+        return await ctx.once("drain", act, prepare=prepare, reconcile=reconcile)
+
+    return await again(ctx, _TRIES, _AGAIN_S, once, _unheard)
+
+
+async def _resume(ctx: NodeContext) -> Json:
+    """Lift our drain, and see it lifted. Somebody else's is left alone, also if it came a moment ago."""
+
+    async def act(_intent: Json) -> Json:
+        if is_ours(await _look(ctx)):
+            await ctx.edges.scheduler.resume(str(ctx.node.id))
+        return {"at": ctx.clock.now()}
+
+    async def reconcile(_intent: Json) -> Json | None:
+        return None if is_ours(await _look(ctx)) else {"at": ctx.clock.now()}
+
+    async def nothing() -> Json:
+        return {}
+
+    async def once() -> Json:
+        return await ctx.once("resume", act, prepare=nothing, reconcile=reconcile)
+
+    result = await again(ctx, _TRIES, _AGAIN_S, once, _unheard)
+    give_up = ctx.clock.now() + _SETTLE_S
+    while is_ours(await _look(ctx)) and ctx.clock.now() < give_up:
+        await ctx.clock.sleep(_POLL_S)
+    return result
+
+
+async def _take_back(ctx: NodeContext) -> None:
+    """A drain that led to nothing must not keep tenants off the node."""
+    if is_ours(await _look(ctx)):
+        await _resume(ctx)
+
+
+def _unheard(why: str) -> NodeFault:
+    return NodeFault(Reason.UNREACHABLE, f"the scheduler does not answer: {why}")

@@ -1,0 +1,188 @@
+"""`network.config`: the leaf ports of a node in one VLAN, its cables checked first."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from fleet.errors import NodeFault, Reason, Transient, UsageError
+from fleet.events import Json
+from fleet.ports import SwitchCli
+from fleet.step import Disrupts, Met, NodeContext, Unmet
+from playbooks.cables import Cable, cables_of, same_port, silent, wrong
+from playbooks.portconfig import former, rendered, vlan_id
+from playbooks.registry import step
+from playbooks.steps.waiting import again
+
+_TRIES = 3
+_AGAIN_S = 60.0
+"""Between pushes that the switch refused: another session of somebody's may have been open."""
+_LOOKS = 3
+_LOOK_S = 20.0
+"""After a link broke in a commit: an apply of NVUE may go on for a while after its terminal is gone."""
+_KEPT_CHARS = 4096
+"""Of a difference, in the journal."""
+
+
+@step("network.config", arguments=("vlan",))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """Put the leaf ports of the node into a VLAN; a wrong cable holds the node."""
+
+    vlan: str
+    """1 to 4094, as text."""
+    disrupts: ClassVar[Disrupts] = Disrupts.NODE
+
+    def __post_init__(self) -> None:
+        try:
+            vlan_id(self.vlan)
+        except ValueError as error:
+            raise UsageError(f"network.config: {error}") from None
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """The cables, then the VLAN tables. Raises WRONG_CABLE."""
+        cables = cables_of(str(ctx.node.id), ctx.links())
+        if not cables:
+            return Met("the inventory declares no cable of this node to a leaf")
+        quiet = await _require_cables(ctx, cables)
+        elsewhere = []
+        for name, ports in _by_switch(cables).items():
+            now = _vlans_of(await (await ctx.edges.switch(name)).access_vlans(), ports)
+            elsewhere += [f"{name}:{port} is in VLAN {now[port] or 'none'}" for port in ports if now[port] != self.vlan]
+        if elsewhere:
+            return Unmet(f"{', '.join(elsewhere)}; wanted {self.vlan}")
+        unheard = f"; LLDP hears nobody at {', '.join(quiet)}" if quiet else ""
+        return Met(f"{len(cables)} ports are in VLAN {self.vlan}{unheard}")
+
+    async def apply(self, ctx: NodeContext) -> None:
+        """Push to each switch; after a failure the ports that were moved are moved back."""
+        moved: dict[str, Json] = {}
+        try:
+            # No safe point in between: with some rails here and some there the node is not to be left.
+            for name, ports in _by_switch(cables_of(str(ctx.node.id), ctx.links())).items():
+                moved[name] = await self._push(ctx, name, await ctx.edges.switch(name), ports)
+            await self._require_moved(ctx, moved)
+        except (NodeFault, Transient) as fault:
+            reason = fault.reason if isinstance(fault, NodeFault) else Reason.UNREACHABLE
+            ends = [await _restored(ctx, name, done) for name, done in moved.items()]
+            raise NodeFault(reason, "; ".join([str(fault), *ends])) from fault
+
+    async def _require_moved(self, ctx: NodeContext, moved: Mapping[str, Json]) -> None:
+        """Read the VLANs back: what a switch accepted is not yet what it does."""
+        for name, done in moved.items():
+            now = _vlans_of(await (await ctx.edges.switch(name)).access_vlans(), done["was"])
+            if astray := [
+                f"{name}:{port} is in VLAN {vlan or 'none'}" for port, vlan in now.items() if vlan != self.vlan
+            ]:
+                raise NodeFault(
+                    Reason.SWITCH_REFUSED, f"VLAN {self.vlan} was committed and read back: {', '.join(astray)}"
+                )
+
+    async def _push(self, ctx: NodeContext, name: str, cli: SwitchCli, ports: tuple[str, ...]) -> Json:
+        lines = rendered(cli.platform, ports, self.vlan)
+
+        async def prepare() -> Json:
+            backup = await cli.running_config()
+            difference = await cli.difference(lines)
+            ctx.progress(None, f"{name}: {difference[:_KEPT_CHARS]}")
+            return {
+                "was": _vlans_of(await cli.access_vlans(), ports),
+                "former": list(former(cli.platform, backup, ports)),
+                "backup_sha256": hashlib.sha256(backup.encode()).hexdigest(),
+                "difference": difference[:_KEPT_CHARS],
+            }
+
+        async def act(intent: Json) -> Json:
+            await cli.push(lines)
+            return intent
+
+        async def reconcile(intent: Json) -> Json | None:
+            landed = await _landed(ctx, name, dict.fromkeys(ports, self.vlan), intent["was"])
+            return intent if landed else None
+
+        return await again(
+            ctx,
+            _TRIES,
+            _AGAIN_S,
+            partial(ctx.once, f"push {name}", act, prepare=prepare, reconcile=reconcile),
+            _refused,
+        )
+
+
+async def _restored(ctx: NodeContext, name: str, done: Json) -> str:
+    """Put the former lines of the node's ports back, and only those; says what came of it."""
+    cli = await ctx.edges.switch(name)
+    was: Mapping[str, str | None] = done["was"]
+
+    async def prepare() -> Json:
+        return {"was": _vlans_of(await cli.access_vlans(), was)}
+
+    async def act(_intent: Json) -> Json:
+        await cli.push(tuple(done["former"]))
+        return {}
+
+    async def reconcile(intent: Json) -> Json | None:
+        return {} if await _landed(ctx, name, was, intent["was"]) else None
+
+    try:
+        await again(
+            ctx,
+            _TRIES,
+            _AGAIN_S,
+            partial(ctx.once, f"restore {name}", act, prepare=prepare, reconcile=reconcile),
+            _refused,
+        )
+    except NodeFault as fault:
+        return f"{name} could not be put back ({fault}): {_listed(name, was)} before"
+    return f"the former lines are back on {name}"
+
+
+async def _landed(
+    ctx: NodeContext, name: str, wanted: Mapping[str, str | None], before: Mapping[str, str | None]
+) -> bool:
+    """Whether a commit whose link broke took effect: the VLAN table says. Raises OUTCOME_UNKNOWN if it says neither."""
+    cli = await ctx.edges.switch(name)
+    now: Mapping[str, str | None] = {}
+    for look in range(_LOOKS):
+        if look:
+            await ctx.clock.sleep(_LOOK_S)
+        now = _vlans_of(await cli.access_vlans(), wanted)
+        if now == wanted:
+            return True
+    if now == before:
+        return False
+    raise NodeFault(
+        Reason.OUTCOME_UNKNOWN,
+        f"{_listed(name, now)}: neither as before ({_listed(name, before)}) nor as wanted; somebody else may be"
+        " configuring this switch",
+    )
+
+
+async def _require_cables(ctx: NodeContext, cables: Iterable[Cable]) -> tuple[str, ...]:
+    """WRONG_CABLE if LLDP contradicts the inventory; the ports where it hears nobody."""
+    heard = {name: await (await ctx.edges.switch(name)).neighbours() for name in _by_switch(cables)}
+    if sentences := wrong(cables, heard):
+        raise NodeFault(Reason.WRONG_CABLE, "; ".join(sentences))
+    return silent(cables, heard)
+
+
+def _by_switch(cables: Iterable[Cable]) -> Mapping[str, tuple[str, ...]]:
+    """Switch -> the node's ports on it: one commit each."""
+    found: dict[str, tuple[str, ...]] = {}
+    for cable in cables:
+        found[cable.switch] = (*found.get(cable.switch, ()), cable.port)
+    return found
+
+
+def _vlans_of(table: Mapping[str, str], ports: Iterable[str]) -> dict[str, str | None]:
+    """The VLAN of each port; None: in none, or no access port."""
+    return {port: next((vlan for name, vlan in table.items() if same_port(name, port)), None) for port in ports}
+
+
+def _listed(name: str, vlans: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name}:{port} in VLAN {vlan or 'none'}" for port, vlan in vlans.items())
+
+
+def _refused(why: str) -> NodeFault:
+    return NodeFault(Reason.SWITCH_REFUSED, why)
