@@ -53,7 +53,7 @@ class ModelSwitch:
         if applied is not None:
             raise OutcomeUnknown("push", "the link broke")
 
-    async def restore(self, config: str) -> None:  # noqa: ARG002  the port's signature
+    async def restore(self, config: str) -> None:
         """See fleet.ports.SwitchCli."""
         raise AssertionError("the step never puts back what others may have changed")
 

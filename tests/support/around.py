@@ -31,7 +31,7 @@ class Memory:
             if isinstance(event, ev.NodeEvent):
                 self.state = fold_node(self.state, event, 0.0)
 
-    def node_state(self, node: str) -> NodeState:  # noqa: ARG002  the protocol's signature
+    def node_state(self, node: str) -> NodeState:
         """The only one."""
         return self.state
 

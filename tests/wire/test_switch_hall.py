@@ -279,7 +279,7 @@ async def test_a_switch_that_never_stops_printing_is_left() -> None:
             process.close()
 
     class Anybody(asyncssh.SSHServer):
-        def begin_auth(self, username: str) -> bool:  # noqa: ARG002  asyncssh's signature
+        def begin_auth(self, username: str) -> bool:
             return False
 
     key = asyncssh.generate_private_key("ssh-ed25519")
