@@ -6,7 +6,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,7 +156,14 @@ def _configure(directory: Path) -> Path:
 
 async def _stop(made: Cluster) -> None:
     if len(made.processes) > 1 and made.processes[1].returncode is None:
-        await made.run("scancel", "--full", "--signal=KILL", "--user=root")  # or its steps outlive the daemons
+        # Or its steps outlive the daemons, for they have nobody to report to.
+        await made.run("scancel", "--full", "--signal=KILL", "--user=root")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                while "RUNNING" in await made.run("squeue", "--noheader", "--states=all", "--Format=State"):
+                    continue
+                while "COMPLETING" in await made.run("scontrol", "show", "nodes"):
+                    continue
     for process in reversed(made.processes):
         if process.returncode is None:
             process.terminate()
