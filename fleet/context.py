@@ -28,6 +28,8 @@ _REFUSALS = frozenset(
         Reason.UNTRUSTED_TLS,
         Reason.IDENTITY_MISMATCH,
         Reason.NO_ACTIVATION,
+        Reason.SWITCH_REFUSED,
+        Reason.WRONG_CABLE,
     }
 )
 """Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open."""

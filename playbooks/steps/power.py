@@ -46,9 +46,17 @@ async def cycle_ac(ctx: NodeContext) -> None:
             await _cycle_feeds(ctx)
     except NodeFault as fault:
         if fault.reason is Reason.POWER_IGNORED:
-            await host_on(ctx)  # refused or ignored, but the host is off because of us
+            await _on_again(ctx, fault)
         raise
     await host_on(ctx)
+
+
+async def _on_again(ctx: NodeContext, fault: NodeFault) -> None:
+    """The cycle was refused or ignored, but the host is off because of us. Both faults are told if it stays off."""
+    try:
+        await host_on(ctx)
+    except NodeFault as dark:
+        raise NodeFault(fault.reason, f"{fault}; {dark}") from fault
 
 
 async def _cycle_feeds(ctx: NodeContext) -> None:
