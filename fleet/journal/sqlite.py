@@ -6,10 +6,13 @@ requests, through connections of their own; WAL lets them.
 """
 
 import asyncio
+import fcntl
 import os
 import queue
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -68,6 +71,17 @@ def _connect(path: Path, *, create: bool, max_bytes: int | None = None) -> sqlit
     return link
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time: SQLite does not wait for its lock while it changes a new file to a write-ahead log."""
+    file = os.open(path.with_name(f"{path.name}.open.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
 def _project(link: sqlite3.Connection, rollout: RolloutId, at: float, event: Event) -> None:
     """The small tables, in the event's own transaction."""
     match event:
@@ -100,10 +114,11 @@ class SqliteJournal(SqliteReader):
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._write = _connect(path, create=True, max_bytes=max_bytes)
-            self._write.executescript(_SCHEMA)
-            self._write.execute("BEGIN IMMEDIATE")
-            self._write.execute("ROLLBACK")
+            with _alone(path):
+                self._write = _connect(path, create=True, max_bytes=max_bytes)
+                self._write.executescript(_SCHEMA)
+                self._write.execute("BEGIN IMMEDIATE")
+                self._write.execute("ROLLBACK")
             # A damaged file says so now, not in the middle of a rollout.
             self._write.execute("SELECT max(seq) FROM events").fetchone()
             super().__init__(path, _connect(path, create=False))
