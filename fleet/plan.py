@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fleet.errors import Reason, UsageError
 from fleet.events import Json
@@ -339,21 +338,3 @@ def spread(nodes: Sequence[Node]) -> tuple[str, ...]:
 def image_paths(plan: Plan) -> dict[Path, str]:
     """Every image that the plan may flash, with its digest: verified again before a resume."""
     return {target.image: target.sha256 for target in plan.targets.values()}
-
-
-def summary(plan: Plan) -> dict[str, Any]:
-    """Counts for people and for `--json`."""
-    refused = Counter((node.reason, node.message) for node in plan.refused.values())
-    return {
-        "playbook": plan.playbook,
-        "baseline": plan.baseline,
-        "nodes": len(plan.order),
-        "waves": list(plan.caps.waves),
-        "max_in_flight": plan.caps.max_in_flight,
-        "failure_budget": plan.caps.failure_budget,
-        "expected_s": round(plan.expected_s()),
-        "digest": plan.digest(),
-        "refused": [
-            {"reason": reason, "message": message, "nodes": count} for (reason, message), count in refused.most_common()
-        ],
-    }

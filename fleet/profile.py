@@ -106,7 +106,6 @@ class Timings:
     power_off_s: float = 300.0
     off_dwell_s: float = 10.0
     post_s: float = 1200.0
-    poll_s: float = 30.0
     overall_s: float = 7200.0
 
 
@@ -114,7 +113,6 @@ class Timings:
 class Quirks:
     """Where this platform leaves the standard. Each is a fact with a source in the profile's file."""
 
-    tasks_survive_reset: bool = False
     tasks_kept_s: float = 60.0
     """Seconds for which a task that has ended stays listed, if the BMC does not restart. Only within them does the absence of a
     task prove that there was none. The default is the shortest known: iDRAC before 5.00 (field guide 1.3)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from fleet import events as ev
 from fleet.condense import condense
 from fleet.events import Event
-from fleet.journal import Verb
+from fleet.journal import ANSWERS, Verb
 from fleet.overview import Process
 from fleet.state import NodeStatus, RolloutStatus
 from fleet.words import plural
@@ -37,13 +37,6 @@ VERBS: Mapping[Ask, Verb] = {
     Ask.APPROVE: Verb.APPROVE,
     Ask.ABORT: Verb.ABORT,
 }
-ANSWERS: Mapping[Verb, type[Event]] = {
-    Verb.PAUSE: ev.RolloutPaused,
-    Verb.RESUME: ev.RolloutContinued,
-    Verb.APPROVE: ev.WaveApproved,
-    Verb.ABORT: ev.RolloutAborting,
-}
-"""The event by which the process that runs a rollout answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

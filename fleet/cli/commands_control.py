@@ -20,9 +20,9 @@ from fleet.cli.opened import Seen
 from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
 from fleet.clock import Clock, SystemClock
 from fleet.errors import UsageError
-from fleet.events import Event, RolloutId
+from fleet.events import RolloutId
 from fleet.exits import Exit
-from fleet.journal import SqliteJournal, Verb
+from fleet.journal import ANSWERS, SqliteJournal, Verb
 from fleet.overview import Process
 from fleet.state import ACTIVE, ENDED, NodeStatus, RolloutStatus
 from fleet.words import plural, tell
@@ -30,12 +30,6 @@ from fleet.words import plural, tell
 _LOOK_S = 0.1
 _LOOKS = 30
 """Three wall seconds: the engine looks for requests every 0.2."""
-_ANSWERS: dict[Verb, type[Event]] = {
-    Verb.PAUSE: ev.RolloutPaused,
-    Verb.RESUME: ev.RolloutContinued,
-    Verb.ABORT: ev.RolloutAborting,
-    Verb.APPROVE: ev.WaveApproved,
-}
 
 JournalFile = Annotated[Path, typer.Option("--journal", "-j", envvar=JOURNAL_VARIABLE, help="journal file")]
 Name = Annotated[
@@ -187,7 +181,7 @@ async def ask(here: Place, seen: Seen, verb: Verb) -> Exit:
         for _ in range(_LOOKS):
             for recorded in journal.read(state.rollout, after=after):
                 after = recorded.seq
-                if isinstance(recorded.event, _ANSWERS[verb] | ev.RolloutEnded):
+                if isinstance(recorded.event, ANSWERS[verb] | ev.RolloutEnded):
                     here.say(f"{state.rollout}: {tell(recorded.event)}")
                     return Exit.OK
             await here.clock.sleep_wall(_LOOK_S)

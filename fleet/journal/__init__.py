@@ -5,7 +5,17 @@ sees whole events. If it cannot be written, `JournalUnwritable` is raised and no
 """
 
 from fleet.journal.lease import Lease, held_elsewhere
-from fleet.journal.port import Journal, Request, RolloutRow, SessionRow, Verb
+from fleet.journal.port import ANSWERS, Journal, Request, RolloutRow, SessionRow, Verb
 from fleet.journal.sqlite import SqliteJournal
 
-__all__ = ["Journal", "Lease", "Request", "RolloutRow", "SessionRow", "SqliteJournal", "Verb", "held_elsewhere"]
+__all__ = [
+    "ANSWERS",
+    "Journal",
+    "Lease",
+    "Request",
+    "RolloutRow",
+    "SessionRow",
+    "SqliteJournal",
+    "Verb",
+    "held_elsewhere",
+]

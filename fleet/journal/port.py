@@ -1,11 +1,12 @@
 """What the engine needs of a journal. SQLite fulfils it; PostgreSQL can."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from fleet import events as ev
 from fleet.events import Event, Recorded, RolloutId
 
 
@@ -16,6 +17,15 @@ class Verb(StrEnum):
     RESUME = "resume"
     ABORT = "abort"
     APPROVE = "approve"
+
+
+ANSWERS: Mapping[Verb, type[Event]] = {
+    Verb.PAUSE: ev.RolloutPaused,
+    Verb.RESUME: ev.RolloutContinued,
+    Verb.APPROVE: ev.WaveApproved,
+    Verb.ABORT: ev.RolloutAborting,
+}
+"""The event by which the process that runs a rollout answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

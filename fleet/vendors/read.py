@@ -111,7 +111,6 @@ def _timings(reader: MappingReader) -> Timings:
         power_off_s=reader.duration_s("power_off", default=_TIMINGS.power_off_s),
         off_dwell_s=reader.duration_s("off_dwell", default=_TIMINGS.off_dwell_s),
         post_s=reader.duration_s("post", default=_TIMINGS.post_s),
-        poll_s=reader.duration_s("poll", minimum=1, default=_TIMINGS.poll_s),
         overall_s=reader.duration_s("overall", default=_TIMINGS.overall_s),
     )
     reader.finish()
@@ -120,7 +119,6 @@ def _timings(reader: MappingReader) -> Timings:
 
 def _quirks(reader: MappingReader) -> Quirks:
     quirks = Quirks(
-        tasks_survive_reset=reader.boolean("tasks_survive_reset", default=_QUIRKS.tasks_survive_reset),
         tasks_kept_s=reader.duration_s("tasks_kept", default=_QUIRKS.tasks_kept_s),
         expand=reader.boolean("expand", default=_QUIRKS.expand),
         dell_item_ids=reader.boolean("dell_item_ids", default=_QUIRKS.dell_item_ids),
