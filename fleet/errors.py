@@ -43,6 +43,9 @@ class Reason(StrEnum):
     NO_EDGE = "not-declared"
     BURNIN_FAILED = "burnin-failed"
     NOT_DRAINED = "not-drained"
+    EXPORT_REFUSED = "export-refused"
+    DRIFTED = "drifted"
+    """What an earlier step had verified is no longer so."""
 
 
 class FleetError(Exception):

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from fleet.profile import ComponentProfile, Profile
 from inventory.baseline import Activation
+from inventory.exporters.snapshot import Sighting
 from inventory.model import Node
 from inventory.observed import Observation
 
@@ -390,3 +391,14 @@ class Edges(Protocol):
 
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """Every outlet that feeds the node, over all feeds. Empty: none declared."""
+
+    async def publish(self, exporter: str, sighting: Sighting) -> str:
+        """Hand one node on, by the exporter of that name; where it is now, in words. The same again changes nothing.
+
+        Raises:
+            Transient: the system does not answer. NodeFault NO_EDGE: no such exporter, or nobody said where it writes;
+            EXPORT_REFUSED: the system says no, or something else about this node.
+        """
+
+    async def leave(self, node: Node) -> None:
+        """Nobody works on the node any more: close what was kept open for it."""

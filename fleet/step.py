@@ -13,8 +13,13 @@ from fleet.clock import Clock
 from fleet.events import Json
 from fleet.ports import Bmc, BootMarker, Edges, Restarted
 from fleet.target import Target
+from inventory.exporters.snapshot import Sighting
 from inventory.model import Link, Node
 from inventory.observed import Observation
+
+
+_UNSHOWN = frozenset({"image", "sha256"})
+"""Arguments that tell a person nothing: a path, a digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class StepSpec:
     @property
     def key(self) -> str:
         """Names the step within its playbook: `firmware.update bmc`."""
-        return " ".join([self.name, *(str(value) for value in self.args.values() if isinstance(value, str))])
+        shown = (str(value) for name, value in self.args.items() if isinstance(value, str) and name not in _UNSHOWN)
+        return " ".join([self.name, *shown])
 
 
 class Disrupts(StrEnum):
@@ -131,6 +137,18 @@ class NodeContext(Protocol):
 
     def progress(self, percent: int | None, text: str) -> None:
         """Show how far this is."""
+
+    async def recheck(self) -> tuple[tuple[str, Met | Unmet], ...]:
+        """(key, what its check says now) of every step before this one that no later one of them has replaced.
+
+        A firmware.update is replaced by a later one of the same component, any other step by a later one of its name.
+        """
+
+    def pushed(self) -> Mapping[str, Json]:
+        """Switch -> the intent of the first configuration that this rollout pushed to it for this node, with what was before."""
+
+    def sighting(self) -> Sighting:
+        """What this rollout has seen of the node, as exporters want it: with its last versions, and confirmed."""
 
 
 class Step(Protocol):

@@ -73,6 +73,9 @@ class Credential:
     id: CredentialId
     user: str
     password: SecretRef
+    """Of an SNMPv3 user: its authentication pass phrase (RFC 3414)."""
+    privacy: SecretRef | None = None
+    """Of an SNMPv3 user: its privacy pass phrase. Without it no PDU is asked: there is no unencrypted SNMP here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,14 @@ class Bmc:
     port: int = 443
     credential: CredentialId
     tls: Tls = field(default_factory=Tls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The operating system of a node, as SSH reaches it."""
+
+    address: str
+    port: int = 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +156,7 @@ class Node:
     """Position in the rack, unique among nodes and switches of the rack; 1 is the lowest."""
     feeds: tuple[FeedId, ...]
     bmc: Bmc
+    host: Host | None = None
     serial: str | None = None
     """Declared serial number; a machine that answers with another is not this node."""
     uuid: str | None = None
@@ -179,8 +191,12 @@ class Switch:
     feeds: tuple[FeedId, ...]
     address: str | None = None
     """Management address, where its own CLI or API answers."""
+    port: int = 22
+    """Of the command line, over SSH."""
     credential: CredentialId | None = None
     """For `address`."""
+    platform: str | None = None
+    """Whose command line it is, in Netmiko's words: `arista_eos`, `cumulus_linux`. None: it is never configured."""
     bmc: Bmc | None = None
     nvlink_domain: NvlinkDomainId | None = None
 
@@ -194,7 +210,12 @@ class Pdu:
     rack: RackId
     feed: FeedId
     address: str
+    port: int = 161
     credential: CredentialId | None = None
+    mib: str | None = None
+    """Where its outlets are kept: `raritan-px`, `apc-rpdu2`. None: its outlets are never switched."""
+    outlets: Mapping[int, NodeId] = field(default_factory=dict, hash=False)
+    """Outlet number, from 1 -> the node that it feeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +235,46 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ssh:
+    """How hosts and switches prove who they are, and how we prove who we are to hosts."""
+
+    user: str = "root"
+    key: Path | None = None
+    """Our private key for hosts; absolute, readable by its owner alone, without a passphrase."""
+    known_hosts: Path | None = None
+    """OpenSSH known_hosts (sshd(8)) with the keys of switches and of hosts that we did not install; absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerAccess:
+    """Who places work on the nodes: Slurm, by `scontrol`."""
+
+    scontrol: str = "scontrol"
+    conf: Path | None = None
+    """slurm.conf; None: Slurm's own default, or SLURM_CONF."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioning:
+    """This machine as BMCs and installers reach it: where OS images are fetched from, and where they phone home."""
+
+    address: str
+    """IP address: many BMCs have no DNS."""
+    port: int = 0
+    """0: any that is free, kept for a rollout's life."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportTarget:
+    """A system that `inventory.export` writes to."""
+
+    url: str
+    token: SecretRef
+    ca: Path | None = None
+    """PEM file of the authority that signed the system's certificate; absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """A whole hall. Ids are unique in their kind, every reference resolves: `inventory.load` has seen to it."""
 
@@ -227,6 +288,14 @@ class Inventory:
     feeds: tuple[Feed, ...] = ()
     links: tuple[Link, ...] = ()
     credentials: tuple[Credential, ...] = ()
+    vlans: Mapping[str, int] = field(default_factory=dict)
+    """Name -> VLAN id: `provisioning`, `tenant`."""
+    ssh: Ssh = field(default_factory=Ssh)
+    scheduler: SchedulerAccess | None = None
+    """None: no scheduler knows these nodes."""
+    provisioning: Provisioning | None = None
+    exports: Mapping[str, ExportTarget] = field(default_factory=dict)
+    """Exporter -> where it writes."""
     _nodes: dict[NodeId, Node] = field(init=False, repr=False, compare=False)
     _racks: dict[RackId, Rack] = field(init=False, repr=False, compare=False)
     _in_rack: dict[RackId, tuple[Node, ...]] = field(init=False, repr=False, compare=False)
