@@ -162,6 +162,22 @@ class ComponentBaseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OsBaseline:
+    """An operating system, and the image that installs it with nobody there."""
+
+    key: str
+    """The name that playbooks use: ubuntu."""
+    release: str
+    """VERSION_ID of /etc/os-release once it is installed (os-release(5)); text."""
+    image: Path
+    """Absolute path of the ISO."""
+    sha256: str
+    """Digest of the image: 64 lower-case hex digits."""
+    place: Place | None = field(default=None, compare=False)
+    """Where it was declared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """A set of versions that were tested together (vendors say bundle or recipe)."""
 
@@ -170,10 +186,15 @@ class Baseline:
     """Globs on the node's model."""
     components: Mapping[str, ComponentBaseline] = field(default_factory=dict, hash=False)
     """By key, in the order in which they are flashed unless a playbook says otherwise."""
+    systems: Mapping[str, OsBaseline] = field(default_factory=dict, hash=False)
+    """By key; a playbook says which is installed."""
     place: Place | None = field(default=None, compare=False)
 
     def inverse(self) -> Baseline:
-        """The rollback baseline: only the components that have a previous image, in the same order."""
+        """The rollback baseline: only the components that have a previous image, in the same order.
+
+        No operating systems: an installation has overwritten the disk, nothing brings back what was on it.
+        """
         inverted = ((key, component.inverse()) for key, component in self.components.items())
         return Baseline(
             name=f"{self.name}~previous",

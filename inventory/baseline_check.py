@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from inventory.baseline import Baseline, ComponentBaseline, Fits
+from inventory.baseline import Baseline, ComponentBaseline, Fits, OsBaseline
 from inventory.fwpkg import HEADER_UUID, Package, PackageError, read_package
 from inventory.text import InputError, Place
 
 _ZIP_MAGIC = b"PK\x03\x04"
 """HPE's .fwpkg files are zip archives, not PLDM packages."""
+_ISO = ".iso"
+"""Some BMCs mount nothing that is called otherwise (field guide 3.2)."""
 
 
 def verify_images(baseline: Baseline) -> tuple[InputError, ...]:
-    """Every problem with the images of a baseline, those of stepping stones and rollbacks among them.
+    """Every problem with the images of a baseline, those of stepping stones, rollbacks and operating systems among them.
 
     Streams each image once: seconds for a bundle of gigabytes. Call it off the event loop.
     """
-    problems = (_refused(component, baseline.models) for component in baseline.components.values())
-    return tuple(problem for of_one in problems for problem in of_one)
+    components = (_refused(component, baseline.models) for component in baseline.components.values())
+    systems = (_unmountable(system) for system in baseline.systems.values())
+    return tuple(problem for of_one in chain(components, systems) for problem in of_one)
 
 
 def _refused(component: ComponentBaseline, models: tuple[str, ...]) -> Iterator[InputError]:
@@ -28,16 +32,29 @@ def _refused(component: ComponentBaseline, models: tuple[str, ...]) -> Iterator[
     for model in models:
         if not component.fits.model(model):
             fitting = ", ".join(component.fits.models)
-            yield _problem(place, component.key, f"fits {fitting}, the baseline is also for {model}")
+            yield _problem(place, f"component {component.key!r}", f"fits {fitting}, the baseline is also for {model}")
     goals = (component, *component.requires, *((component.previous,) if component.previous else ()))
     for goal in goals:
         fault = _image_fault(goal.image, goal.sha256, component.fits)
         if fault:
-            yield _problem(goal.place or place, component.key, f"image {goal.image} {fault}")
+            yield _problem(goal.place or place, f"component {component.key!r}", f"image {goal.image} {fault}")
 
 
-def _problem(place: Place, key: str, message: str) -> InputError:
-    return InputError.at(place, f"component {key!r}: {message}", hint="refused before anything is touched")
+def _unmountable(system: OsBaseline) -> Iterator[InputError]:
+    """An ISO carries no header that would say for what machine it is: its name and its digest are all there is."""
+    place, whose = system.place or Place(file=str(system.image), line=0), f"os {system.key!r}"
+    if system.image.suffix != _ISO:
+        yield _problem(place, whose, f"image {system.image} does not end in {_ISO}; some BMCs mount nothing else")
+    try:
+        fault = _file_fault(system.image, system.sha256)
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}"
+    if fault:
+        yield _problem(place, whose, f"image {system.image} {fault}")
+
+
+def _problem(place: Place, whose: str, message: str) -> InputError:
+    return InputError.at(place, f"{whose}: {message}", hint="refused before anything is touched")
 
 
 def _image_fault(image: Path, sha256: str, fits: Fits) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from inventory.baseline import (
@@ -12,6 +13,7 @@ from inventory.baseline import (
     Descriptor,
     Fits,
     ItemWant,
+    OsBaseline,
     PreviousImage,
     SteppingStone,
 )
@@ -19,7 +21,7 @@ from inventory.document import Value, read_document
 from inventory.reader import MappingReader
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_COMPONENT_KEY = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
+_KEY = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
 
 def load_baseline(path: Path) -> Baseline:
@@ -30,15 +32,34 @@ def load_baseline(path: Path) -> Baseline:
     """
     reader = MappingReader(read_document(path), what="baseline")
     name, models = reader.text("baseline"), _some(reader.required("models"))
-    components: dict[str, ComponentBaseline] = {}
-    for key, value in reader.mapping("components").items():
-        if not _COMPONENT_KEY.fullmatch(key):
-            raise value.error(f"component {key!r} is not usable as a key", hint="lower-case letters, digits and . _ -")
-        components[key] = _component(key, MappingReader(value, what=f"component {key!r}"), models)
-    if not components:
-        raise reader.error(f"baseline {name!r} names no component", hint="add components:")
+    components = {
+        key: _component(key, entry, models) for key, entry in _keyed(reader.mapping("components"), what="component")
+    }
+    systems = {key: _system(key, entry) for key, entry in _keyed(reader.mapping("os"), what="os")}
     reader.finish()
-    return Baseline(name=name, models=models, components=components, place=reader.place)
+    if not (components or systems):
+        raise reader.error(f"baseline {name!r} names no component and no os", hint="add components: or os:")
+    return Baseline(name=name, models=models, components=components, systems=systems, place=reader.place)
+
+
+def _keyed(section: MappingReader, *, what: str) -> Iterator[tuple[str, MappingReader]]:
+    """The entries of a section by the keys that playbooks name them by."""
+    for key, value in section.items():
+        if not _KEY.fullmatch(key):
+            raise value.error(f"{what} {key!r} is not usable as a key", hint="lower-case letters, digits and . _ -")
+        yield key, MappingReader(value, what=f"{what} {key!r}")
+
+
+def _system(key: str, reader: MappingReader) -> OsBaseline:
+    system = OsBaseline(
+        key=key,
+        release=reader.text("release"),
+        image=_image(reader),
+        sha256=_sha256(reader),
+        place=reader.place,
+    )
+    reader.finish()
+    return system
 
 
 def _component(key: str, reader: MappingReader, models: tuple[str, ...]) -> ComponentBaseline:
