@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 _WRITE_S = 420.0
 _MEDIA_BYTES_PER_S = 5_000_000
 """USB emulation streams at 2 to 10 MB/s (field guide 3.2)."""
-_PHONE_TRIES = 4
 _PHONE_PAUSE_S = 30.0
+_PHONE_PAUSE_MAX_S = 600.0
+_PHONE_LIMIT_S = 7200.0
+"""Ours: a provisioning agent outlasts a restart of the server that it reports to, and hammers nobody meanwhile."""
 
 
 class Running(StrEnum):
@@ -44,7 +46,9 @@ class Installer:
         self._write: ImageWrite | None = None
         self._image: OsImage | None = None
         self._url = ""
-        self._tries = 0
+        self._pause_s = _PHONE_PAUSE_S
+        self._give_up = 0.0
+        """No phone-home is tried after this."""
         self._identity = ("", "")
 
     def take_errands(self) -> list[Errand]:
@@ -91,10 +95,11 @@ class Installer:
         ledger = self._bmc.ledger
         ledger.phone_home_tries += 1
         ledger.phone_homes += accepted
-        if not accepted and self._tries < _PHONE_TRIES:
-            self._later(now + _PHONE_PAUSE_S, self._phone_home)
-        else:
+        if accepted or now + self._pause_s > self._give_up:
             self._restart(now)
+            return
+        self._later(now + self._pause_s, self._phone_home)
+        self._pause_s = min(2 * self._pause_s, _PHONE_PAUSE_MAX_S)
 
     def _boot_disk(self, at: float) -> None:
         self._note(at, "disk" if self._bmc.disk.version_id else "nothing")
@@ -116,7 +121,7 @@ class Installer:
             at=round(now, 3), sha256=image.sha256, version_id=image.version_id, disk=disk.name, bytes=image.size_bytes
         )
         self._bmc.ledger.image_writes.append(write)
-        self._write, self._image, self._tries = write, image, 0
+        self._write, self._image = write, image
         self._identity = (self._bmc.spec.serial, self._bmc.spec.uuid)
         if self._bmc.faults.take(Effect.WRONG_IDENTITY):  # and it says so however often it calls
             self._identity = self._bmc.neighbour_identity
@@ -141,13 +146,13 @@ class Installer:
         self._bmc.disk.install(image.version_id)
         if self._bmc.faults.take(Effect.NO_PHONE_HOME):
             self._restart(now)
-        else:
-            self._phone_home(now)
+            return
+        self._pause_s, self._give_up = _PHONE_PAUSE_S, now + _PHONE_LIMIT_S
+        self._phone_home(now)
 
     def _phone_home(self, now: float) -> None:
         if self._image is None:
             return
-        self._tries += 1
         if not self._bmc.reaches_home():
             self.phoned(self.boot, accepted=False, now=now)
             return

@@ -22,8 +22,9 @@ Answer = TypeVar("Answer")
 
 INSTALL_S = 3600.0
 """The slowest streams of a BMC take an hour (field guide 3.1); POST comes on top."""
-LATE_S = 150.0
-"""A phone-home is tried again for about two minutes when nobody hears it: a process that comes late listens as long."""
+LATE_S = 900.0
+"""An installer that nobody heard calls again, after pauses that grow to ten minutes (docs/hall.md): a process that comes late
+listens for longer than the longest of them, so that it hears the next call if there is one."""
 LOGIN_S = 300.0
 """From the end of POST until sshd answers."""
 LOGIN_POLL_S = 20.0
@@ -34,14 +35,15 @@ ONCE = "Once"
 DISABLED = "Disabled"
 
 
-@step("os.image", arguments=("image", "sha256", "release"))
+@step("os.image", arguments=("os",))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsImage:
     """Install an OS from an image that the BMC mounts, once, and confirm it by a login with the key that it phoned home."""
 
     image: str
-    """Path of the image, whose installation needs nobody (field guide 3.4)."""
+    """Absolute path of the image, whose installation needs nobody (field guide 3.4). A playbook names the baseline's system instead."""
     sha256: str
+    """Of the image: 64 hex digits."""
     release: str
     """VERSION_ID of /etc/os-release once it is installed (os-release(5))."""
     disrupts: Disrupts = Disrupts.NODE

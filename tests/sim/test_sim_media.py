@@ -6,6 +6,7 @@ import pytest
 from hall_bench import BMC_RESET, Bench
 
 from fleet.sim.errand import PhoneHomePost, ReadMedia
+from fleet.sim.installer import Running
 
 DGX = "/redfish/v1/Managers/BMC/VirtualMedia/CD1"
 SMC = "/redfish/v1/Managers/1/VirtualMedia/VirtualMedia1"
@@ -138,6 +139,63 @@ def test_continuous_installs_again_at_every_start() -> None:
         bench.bmc.installer.phoned(call.boot, accepted=True, now=bench.clock.now())
         assert bench.bmc.truth()["phone_homes"] == number
     assert list(bench.bmc.truth()["image_write_counts"].values()) == [2]
+
+
+def calling(bench: Bench) -> PhoneHomePost:
+    """The first phone-home of an installer that has written its disk."""
+    bench.wait(1000)
+    [read] = errands(bench)
+    bench.bmc.installer.read(read.boot, IMAGE, bench.clock.now())
+    bench.wait(430)
+    [call] = errands(bench)
+    assert isinstance(call, PhoneHomePost)
+    return call
+
+
+def pauses(bench: Bench, call: PhoneHomePost) -> list[float]:
+    """Seconds between the calls of an installer that nobody hears, until it gives up; one errand a call."""
+    found = []
+    while bench.bmc.installer.running is Running.INSTALLER:
+        bench.bmc.installer.phoned(call.boot, accepted=False, now=bench.clock.now())
+        before = bench.clock.now()
+        while bench.bmc.installer.running is Running.INSTALLER and not (calls := errands(bench)):
+            bench.wait(1)
+        if bench.bmc.installer.running is Running.INSTALLER:
+            assert len(calls) == 1
+            found.append(bench.clock.now() - before)
+    return found
+
+
+def test_an_installer_that_nobody_hears_calls_more_and_more_rarely_for_two_hours() -> None:
+    bench = ready()
+    heard = pauses(bench, calling(bench))
+    assert heard == pytest.approx([30, 60, 120, 240, 480, *[600] * 10], abs=1)
+    bench.wait(2000)
+    truth = bench.bmc.truth()
+    assert (truth["phone_home_tries"], truth["phone_homes"]) == (16, 0)
+    assert [boot["from"] for boot in truth["boots"]] == ["media", "disk"]
+    assert errands(bench) == []
+
+
+def test_a_second_installation_calls_as_patiently_as_the_first() -> None:
+    bench = ready(enabled="Continuous")
+    first = pauses(bench, calling(bench))
+    assert pauses(bench, calling(bench)) == pytest.approx(first, abs=1)
+
+
+def test_an_installer_that_is_heard_late_is_heard_once() -> None:
+    bench = ready()
+    call = calling(bench)
+    for pause_s in (30, 60, 120):
+        bench.bmc.installer.phoned(call.boot, accepted=False, now=bench.clock.now())
+        bench.wait(pause_s)
+        [again] = errands(bench)
+        assert again == call
+    bench.bmc.installer.phoned(call.boot, accepted=True, now=bench.clock.now())
+    bench.wait(9000)
+    truth = bench.bmc.truth()
+    assert (truth["phone_home_tries"], truth["phone_homes"], errands(bench)) == (4, 1, [])
+    assert [boot["from"] for boot in truth["boots"]] == ["media", "disk"]
 
 
 def test_every_installation_has_a_host_key_of_its_own() -> None:

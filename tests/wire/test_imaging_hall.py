@@ -24,7 +24,7 @@ from fleet.sim.osimage import build_os_image
 from fleet.step import Met, Unmet
 from fleet.vendors import profile_named
 from inventory.model import Bmc, Credential, CredentialId, FeedId, Node, NodeId, RackId, SecretRef, Tls
-from playbooks.steps.image import OsImage
+from playbooks.steps.image import INSTALL_S, OsImage
 
 SPEED = 2400.0
 PROFILES = {"DGXH100": "dgx-h100", "SYS-821GE-TNHR": "supermicro-hgx", "PowerEdge R750": "dell-idrac9"}
@@ -191,18 +191,40 @@ async def test_a_process_that_dies_at_any_moment_writes_no_image_twice(tmp_path:
         assert untouched(truth)
 
 
-async def test_a_phone_home_that_nobody_heard_is_not_guessed(tmp_path: Path) -> None:
-    memory = Memory(dies=lambda event, _: "after" if _is_host_on(event) else "")
+async def switched_on_and_dead(hall: Hall, memory: Memory) -> Place:
+    """A process dies when it has switched the host on, and the installer has its image."""
+    memory.dies = lambda event, _: "after" if _is_host_on(event) else ""
+    place = await hall.place("gpu1", memory)
+    async with process(place) as life:
+        with pytest.raises(Crash):
+            await hall.step.apply(life.ctx)
+        while not life.server.fetched_bytes:
+            await hall.clock.sleep(30)
+    memory.live()
+    return place
+
+
+async def test_a_process_that_comes_an_hour_late_hears_the_next_phone_home(tmp_path: Path) -> None:
     async with running(tmp_path, ["DGXH100"], {}) as hall:
-        place = await hall.place("gpu1", memory)
-        async with process(place) as life:
-            with pytest.raises(Crash):
-                await hall.step.apply(life.ctx)
-            while not life.server.fetched_bytes:  # the installer has its image
-                await hall.clock.sleep(30)
-        while (await hall.truth("gpu1"))["phone_home_tries"] < 4:
+        place = await switched_on_and_dead(hall, Memory())
+        give_up = hall.clock.now() + INSTALL_S + place.profile.timings.post_s
+        while hall.clock.now() < give_up:  # nothing is left of the time that an installation may take
             await hall.clock.sleep(60)
-        memory.live()
+        tries = (await hall.truth("gpu1"))["phone_home_tries"]
+        while (await hall.truth("gpu1"))["phone_home_tries"] == tries:  # and it has just called, in vain
+            await hall.clock.sleep(30)
+        assert await imaged(hall, place) == Met("runs 24.04")
+        truth = await hall.truth("gpu1")
+    assert (truth["image_write_counts"], truth["phone_homes"]) == ({hall.step.sha256: 1}, 1)
+    assert untouched(truth)
+
+
+async def test_a_phone_home_that_nobody_heard_is_not_guessed(tmp_path: Path) -> None:
+    memory = Memory()
+    async with running(tmp_path, ["DGXH100"], {}) as hall:
+        place = await switched_on_and_dead(hall, memory)
+        while (await hall.truth("gpu1"))["boots"][-1]["from"] != "disk":  # the installer has given up
+            await hall.clock.sleep(60)
         with pytest.raises(NodeFault) as caught:
             await imaged(hall, place)
         truth = await hall.truth("gpu1")
