@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from inventory.addresses import Spot
 from inventory.document import Value
-from inventory.hall import Hall
+from inventory.hall import SSH_PORT, Hall
 from inventory.model import (
     End,
     Link,
@@ -15,19 +15,20 @@ from inventory.model import (
     NvlinkDomainId,
     Pdu,
     PduId,
+    PduMib,
     RackId,
     Switch,
     SwitchId,
+    SwitchPlatform,
     SwitchRole,
 )
-from inventory.particulars import Particulars, overridden, read_bmc, read_particulars
+from inventory.outlets import fed_by, read_outlets
+from inventory.particulars import PORT_LIMIT, Particulars, overridden, read_bmc, read_particulars
 from inventory.placing import place_in_racks, read_ids
 from inventory.ranges import expand
 from inventory.reader import MappingReader
 from inventory.text import InputError, Place, nearest
 
-SSH_PORT = 22
-"""Where a switch's command line answers (RFC 4253); tells its address apart from a BMC's on the same host."""
 SNMP_PORT = 161
 """Where a PDU answers (RFC 3411)."""
 
@@ -59,6 +60,7 @@ def _add_node(hall: Hall, said: Particulars, spot: Spot, place: Place) -> None:
         slot=spot.slot,
         feeds=hall.feeds_named(said.feeds) if said.feeds else rack.feeds,
         bmc=hall.bmc(said.bmc, spot, place),
+        host=hall.host(said.host, spot, place),
         serial=said.serial,
         uuid=said.uuid,
         tenant=said.tenant,
@@ -79,9 +81,13 @@ def add_switches(hall: Hall, entries: Iterable[MappingReader]) -> None:
         model, role = entry.text("model"), entry.choice("role", SwitchRole)
         address, credential, feeds = entry.value("address"), entry.value("credential"), entry.value("feeds")
         domain = entry.text("nvlink_domain", default=None)
+        platform = entry.choice("platform", SwitchPlatform, default=None)
+        port = entry.integer("port", minimum=1, maximum=PORT_LIMIT, default=SSH_PORT)
         bmc = read_bmc(entry.mapping("bmc")) if "bmc" in entry else None
         spots = place_in_racks(entry, hall.racks)
         entry.finish()
+        if "port" in entry and address is None:
+            raise entry.error("a switch with a port needs the key 'address'", key="port")
         for spot in spots:
             rack = hall.racks[spot.rack]
             inherited = rack.nvlink_domain if role is SwitchRole.NVLINK else None
@@ -92,8 +98,10 @@ def add_switches(hall: Hall, entries: Iterable[MappingReader]) -> None:
                 rack=rack.id,
                 slot=spot.slot,
                 feeds=hall.feeds_named(feeds) if feeds else rack.feeds,
-                address=hall.address(address, spot, port=SSH_PORT) if address else None,
+                address=hall.address(address, spot, port=str(port)) if address else None,
+                port=port,
                 credential=hall.credentials.get(credential.text(), credential).id if credential else None,
+                platform=platform,
                 bmc=hall.bmc(bmc, spot, entry.place) if bmc else None,
                 nvlink_domain=NvlinkDomainId(domain) if domain else inherited,
             )
@@ -105,31 +113,47 @@ def add_switches(hall: Hall, entries: Iterable[MappingReader]) -> None:
 
 def add_pdus(hall: Hall, entries: Iterable[MappingReader]) -> None:
     """Declare the PDUs and power shelves of the `pdus` section: the same number on each feed of each rack."""
+    standing: dict[RackId, list[Node]] = {}
+    for node in hall.nodes.values():
+        standing.setdefault(node.rack, []).append(node)
     for entry in entries:
         ids = read_ids(entry.required("id"))
-        model, address, credential = entry.text("model"), entry.required("address"), entry.value("credential")
+        model, address, named = entry.text("model"), entry.required("address"), entry.value("credential")
+        port = entry.integer("port", minimum=1, maximum=PORT_LIMIT, default=SNMP_PORT)
+        mib = entry.choice("mib", PduMib, default=None)
+        entry.expect("outlets")
         wanted, fed = entry.required("rack"), entry.required("feeds")
         racks = [hall.racks.get(name, wanted) for name in wanted.parsed(expand)]
         feeds = hall.feeds_named(fed)
         entry.finish()
+        credential = hall.credentials.get(named.text(), named) if named else None
+        said = read_outlets(entry, credential, pdus=len(ids))
         per_feed, rest = divmod(len(ids), len(racks) * len(feeds))
         if rest:
             raise entry.error(
                 f"{len(ids)} ids cannot be divided over {len(racks)} racks x {len(feeds)} feeds", key="id"
             )
         per_rack = per_feed * len(feeds)
+        feeding = 0
         for index, name in enumerate(ids):
             rack, position = racks[index // per_rack], index % per_rack
+            feed = feeds[position // per_feed]
             spot = Spot(id=name, index=index, slot=position + 1, rack=rack.id, pod=rack.pod)
             pdu = Pdu(
                 id=PduId(name),
                 model=model,
                 rack=RackId(rack.id),
-                feed=feeds[position // per_feed],
-                address=hall.address(address, spot, port=SNMP_PORT),
-                credential=hall.credentials.get(credential.text(), credential).id if credential else None,
+                feed=feed,
+                address=hall.address(address, spot, port=f"{port}/udp"),
+                port=port,
+                credential=credential.id if credential else None,
+                mib=mib,
+                outlets=fed_by(said, hall, rack, feed, standing.get(rack.id, ())) if said else {},
             )
             hall.pdus.add(name, pdu, entry.place)
+            feeding += len(pdu.outlets)
+        if said and not feeding:
+            raise said.error("outlets feed no node", hint="no node of these racks is on the feed of a PDU here")
 
 
 def add_links(hall: Hall, entries: Iterable[MappingReader]) -> None:

@@ -11,6 +11,7 @@ from inventory.model import (
     Credential,
     Feed,
     FeedId,
+    Host,
     Inventory,
     Link,
     Node,
@@ -22,12 +23,15 @@ from inventory.model import (
     Switch,
     Tls,
 )
-from inventory.particulars import BmcParticulars, Particulars
+from inventory.particulars import BmcParticulars, HostParticulars, Particulars
 from inventory.registry import Claims, Registry
+from inventory.surroundings import Surroundings
 from inventory.text import InputError, Place
 
 DEFAULT_PORT = 443
 """HTTPS (DSP0266 section 7.1: Redfish is served over HTTPS)."""
+SSH_PORT = 22
+"""Where hosts and the command lines of switches answer (RFC 4253)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class Hall:
     """The sections read so far. A later section refers to what stands in an earlier one."""
 
     name: str
+    around: Surroundings
     credentials: Registry[Credential] = field(default_factory=lambda: Registry("credential"))
     feeds: Registry[Feed] = field(default_factory=lambda: Registry("feed"))
     sites: Registry[Site] = field(default_factory=lambda: Registry("site"))
@@ -54,10 +59,17 @@ class Hall:
             raise value.error("feeds must name at least one feed, and each once")
         return tuple(self.feeds.get(name, value).id for name in names)
 
-    def address(self, pattern: Value, spot: Spot, *, port: int) -> str:
-        """The address of one device, which no other device of the hall has."""
+    def address(self, pattern: Value, spot: Spot, *, port: str, owner: str = "") -> str:
+        """The address of one device, at which nothing else of the hall has that port.
+
+        Args:
+            pattern: as `inventory.addresses` reads it.
+            spot: the device.
+            port: `22`, or `161/udp` where it is not one of TCP.
+            owner: what answers there, where it is not the device's only address.
+        """
         address = pattern.parsed(lambda text: fill(text, spot))
-        self.claims.claim(spot.id, ("address", address, "port", str(port)), pattern.place)
+        self.claims.claim(owner or spot.id, ("address", address, "port", port), pattern.place)
         return address
 
     def bmc(self, said: BmcParticulars, spot: Spot, place: Place) -> Bmc:
@@ -69,11 +81,23 @@ class Hall:
             )
         port = said.port or DEFAULT_PORT
         return Bmc(
-            address=self.address(said.address, spot, port=port),
+            address=self.address(said.address, spot, port=str(port)),
             port=port,
             credential=self.credentials.get(said.credential.text(), said.credential).id,
             tls=Tls(ca=said.ca, fingerprint=said.fingerprint),
         )
+
+    def host(self, said: HostParticulars, spot: Spot, place: Place) -> Host | None:
+        """The operating system of one node; None where nothing is said of it."""
+        if said.address is None:
+            if said.port is not None:
+                raise InputError.at(
+                    place, f"the host of {spot.id} lacks the key 'address'", hint="add host: {address: ...}"
+                )
+            return None
+        port = said.port or SSH_PORT
+        address = self.address(said.address, spot, port=str(port), owner=f"the host of {spot.id}")
+        return Host(address=address, port=port)
 
     def inventory(self) -> Inventory:
         """The finished inventory."""
@@ -88,4 +112,9 @@ class Hall:
             feeds=self.feeds.values(),
             links=tuple(self.links),
             credentials=self.credentials.values(),
+            vlans=self.around.vlans,
+            ssh=self.around.ssh,
+            scheduler=self.around.scheduler,
+            provisioning=self.around.provisioning,
+            exports=self.around.exports,
         )

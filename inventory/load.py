@@ -1,6 +1,6 @@
 """A hall in YAML -> `Inventory`. Whatever is wrong is found here, with file, line and the nearest known name.
 
-The form of the file stands in docs/inventory.md; three examples in inventory/examples.
+The form of the file stands in docs/inventory.md; examples in inventory/examples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from inventory.model import (
     PodId,
     Rack,
     RackId,
-    SecretRef,
     Site,
     SiteId,
 )
@@ -30,13 +29,14 @@ from inventory.particulars import Particulars, contradiction, overridden, read_p
 from inventory.placing import read_ids, spread
 from inventory.ranges import expand
 from inventory.reader import MappingReader
-from inventory.text import InputError
+from inventory.references import read_secret
+from inventory.surroundings import SURROUNDINGS, read_surroundings
 
 EXAMPLES = Path(__file__).parent / "examples"
 """The inventories that ship with the package."""
 
 SECTIONS = ("credentials", "feeds", "sites", "pods", "racks", "nodes", "switches", "pdus", "links", "overrides")
-"""The keys of the file beside `inventory`; each may refer to what stands in those before it."""
+"""The keys of the file beside `inventory` and the `SURROUNDINGS`; each may refer to what stands in those before it."""
 
 
 def load(path: Path, *, overlay: Path | None = None) -> Inventory:
@@ -51,9 +51,10 @@ def load(path: Path, *, overlay: Path | None = None) -> Inventory:
         InputError: anything that cannot be used, with file and line.
     """
     reader = MappingReader(read_document(path), what="inventory")
-    hall = Hall(name=reader.text("inventory"))
-    reader.expect(*SECTIONS)
+    name = reader.text("inventory")
+    reader.expect(*SECTIONS, *SURROUNDINGS)
     reader.finish()
+    hall = Hall(name=name, around=read_surroundings(reader))
     for section, read in (("credentials", _credentials), ("feeds", _feeds), ("sites", _sites), ("pods", _pods)):
         read(hall, reader, section)
     _racks(hall, reader, "racks")
@@ -73,19 +74,14 @@ def load(path: Path, *, overlay: Path | None = None) -> Inventory:
 def _credentials(hall: Hall, reader: MappingReader, section: str) -> None:
     for name, value in reader.mapping(section).items():
         entry = MappingReader(value, what=f"credential {name!r}")
-        user, password = entry.text("user"), entry.required("password")
+        user, password, privacy = entry.text("user"), entry.required("password"), entry.value("privacy")
         entry.finish()
-        try:
-            ref = SecretRef.parse(password.text())
-        except InputError:
-            raise
-        except ValueError:
-            # The text is not repeated: it may be the password itself.
-            raise password.error(
-                f"the password of credential {name!r} is not a reference",
-                hint="a secret never stands in this file; write env:NAME, file:/path or keyring:service/user",
-            ) from None
-        credential = Credential(id=CredentialId(name), user=user, password=ref)
+        credential = Credential(
+            id=CredentialId(name),
+            user=user,
+            password=read_secret(password, of=entry.what),
+            privacy=read_secret(privacy, of=entry.what) if privacy else None,
+        )
         hall.credentials.add(name, credential, value.place)
 
 

@@ -68,7 +68,7 @@ class SecretRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A user of BMCs or switches, and where the password is kept."""
+    """A user of BMCs, switches or PDUs, and where the password is kept."""
 
     id: CredentialId
     user: str
@@ -179,6 +179,20 @@ class SwitchRole(StrEnum):
     OUT_OF_BAND = "out-of-band"
 
 
+class SwitchPlatform(StrEnum):
+    """Command lines that `fleet.drivers.switch` speaks, in Netmiko's words."""
+
+    ARISTA_EOS = "arista_eos"
+    CUMULUS_LINUX = "cumulus_linux"
+
+
+class PduMib(StrEnum):
+    """Where makers keep outlets, as `fleet.drivers.pdu` knows it."""
+
+    RARITAN_PX = "raritan-px"
+    APC_RPDU2 = "apc-rpdu2"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
     """A network switch or an NVLink switch tray."""
@@ -196,7 +210,7 @@ class Switch:
     credential: CredentialId | None = None
     """For `address`."""
     platform: str | None = None
-    """Whose command line it is, in Netmiko's words: `arista_eos`, `cumulus_linux`. None: it is never configured."""
+    """Whose command line it is, a `SwitchPlatform`. None: it is never configured."""
     bmc: Bmc | None = None
     nvlink_domain: NvlinkDomainId | None = None
 
@@ -213,7 +227,7 @@ class Pdu:
     port: int = 161
     credential: CredentialId | None = None
     mib: str | None = None
-    """Where its outlets are kept: `raritan-px`, `apc-rpdu2`. None: its outlets are never switched."""
+    """Where its outlets are kept, a `PduMib`. None: its outlets are never switched."""
     outlets: Mapping[int, NodeId] = field(default_factory=dict, hash=False)
     """Outlet number, from 1 -> the node that it feeds."""
 
@@ -288,13 +302,13 @@ class Inventory:
     feeds: tuple[Feed, ...] = ()
     links: tuple[Link, ...] = ()
     credentials: tuple[Credential, ...] = ()
-    vlans: Mapping[str, int] = field(default_factory=dict)
+    vlans: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Name -> VLAN id: `provisioning`, `tenant`."""
     ssh: Ssh = field(default_factory=Ssh)
     scheduler: SchedulerAccess | None = None
     """None: no scheduler knows these nodes."""
     provisioning: Provisioning | None = None
-    exports: Mapping[str, ExportTarget] = field(default_factory=dict)
+    exports: Mapping[str, ExportTarget] = field(default_factory=dict, hash=False)
     """Exporter -> where it writes."""
     _nodes: dict[NodeId, Node] = field(init=False, repr=False, compare=False)
     _racks: dict[RackId, Rack] = field(init=False, repr=False, compare=False)

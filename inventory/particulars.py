@@ -11,9 +11,11 @@ from uuid import UUID
 
 from inventory.document import Value
 from inventory.reader import MappingReader
+from inventory.references import read_file
 
 _FINGERPRINT = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
-_PORT_LIMIT = 65_535
+PORT_LIMIT = 65_535
+"""Ports have 16 bits (RFC 9293 section 3.1, RFC 768)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,15 @@ class BmcParticulars:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostParticulars:
+    """How the operating system is reached; None where nothing is said."""
+
+    address: Value | None = None
+    """A pattern until it is filled in for one node."""
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Particulars:
     """What is said of a node; None where nothing is said."""
 
@@ -41,9 +52,10 @@ class Particulars:
     feeds: Value | None = None
     labels: Mapping[str, str] | None = None
     bmc: BmcParticulars
+    host: HostParticulars
 
 
-Said = TypeVar("Said", Particulars, BmcParticulars)
+Said = TypeVar("Said", Particulars, BmcParticulars, HostParticulars)
 
 
 def read_particulars(reader: MappingReader) -> Particulars:
@@ -59,6 +71,7 @@ def read_particulars(reader: MappingReader) -> Particulars:
         feeds=reader.value("feeds"),
         labels={key: value.text() for key, value in labels.items()} if "labels" in reader else None,
         bmc=read_bmc(reader.mapping("bmc", what="bmc")),
+        host=_host(reader.mapping("host", what="host")),
     )
 
 
@@ -66,10 +79,18 @@ def read_bmc(reader: MappingReader) -> BmcParticulars:
     """Read a `bmc` mapping to its end."""
     particulars = BmcParticulars(
         address=reader.value("address"),
-        port=reader.integer("port", minimum=1, maximum=_PORT_LIMIT, default=None),
+        port=reader.integer("port", minimum=1, maximum=PORT_LIMIT, default=None),
         credential=reader.value("credential"),
-        ca=reader.read("ca", _ca, default=None),
+        ca=reader.read("ca", read_file, default=None),
         fingerprint=reader.read("fingerprint", lambda value: value.parsed(_fingerprint), default=None),
+    )
+    reader.finish()
+    return particulars
+
+
+def _host(reader: MappingReader) -> HostParticulars:
+    particulars = HostParticulars(
+        address=reader.value("address"), port=reader.integer("port", minimum=1, maximum=PORT_LIMIT, default=None)
     )
     reader.finish()
     return particulars
@@ -79,15 +100,16 @@ def overridden(general: Particulars, particular: Particulars) -> Particulars:
     """What is said in general, unless something else is said in particular. Labels are merged, key by key."""
     merged = _over(general, particular)
     labels = {**(general.labels or {}), **(particular.labels or {})}
-    return replace(merged, bmc=_over(general.bmc, particular.bmc), labels=labels)
+    host = _over(general.host, particular.host)
+    return replace(merged, bmc=_over(general.bmc, particular.bmc), host=host, labels=labels)
 
 
 def contradiction(one: Particulars, other: Particulars) -> str | None:
     """The first thing that is said in both, where only one may say it; None where they can be merged."""
-    for said, again in ((one, other), (one.bmc, other.bmc)):
+    for said, again in ((one, other), (one.bmc, other.bmc), (one.host, other.host)):
         for field in fields(said):
             is_set = getattr(said, field.name) is not None and getattr(again, field.name) is not None
-            if is_set and field.name not in {"bmc", "labels"}:
+            if is_set and field.name not in {"bmc", "host", "labels"}:
                 return field.name
     return None
 
@@ -111,10 +133,3 @@ def _fingerprint(text: str) -> str:
     if not _FINGERPRINT.fullmatch(plain):
         raise ValueError("is not a certificate's fingerprint (write sha256: and 64 hex digits)")
     return plain
-
-
-def _ca(value: Value) -> Path:
-    path = (Path(value.file).parent / value.text()).resolve()
-    if not path.is_file():
-        raise value.error(f"{value.what} {value.text()!r} is not there", hint=f"looked for {path}")
-    return path
