@@ -8,12 +8,15 @@ from fleet.clock import Clock
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
 from fleet.gate import Gate
+from fleet.outlets import outlet_offers
 from fleet.plan import PlannedNode
 from fleet.ports import Bmc, BootMarker, Edges, Restarted
 from fleet.recipe import ACTIVATE, UPDATE
-from fleet.state import NodeState
-from fleet.step import StepSpec
+from fleet.state import NodeState, NodeStatus
+from fleet.step import Met, StepFactory, StepSpec, Unmet
 from fleet.target import Target
+from inventory.baseline import Activation
+from inventory.exporters.snapshot import Origin, Reading, Sighting
 from inventory.model import Link, Node
 from inventory.observed import Observation
 
@@ -64,9 +67,15 @@ class Context:
         rollout: str = "",
         edges: Edges | None = None,
         links: tuple[Link, ...] = (),
+        make: StepFactory | None = None,
+        playbook: str = "",
+        origin: Origin = Origin.HARDWARE,
     ) -> None:
         self.node = node
         self.rollout = rollout
+        self._make = make
+        self._playbook = playbook
+        self._origin = origin
         self._edges = edges
         self._links = links
         self.bmc = bmc
@@ -141,6 +150,62 @@ class Context:
                     f"the machine behind {self.node.bmc.address} has {what} {now}, the plan was made for {planned}: nothing"
                     " more is done to it; check cabling and DHCP",
                 )
+
+    def offers(self) -> frozenset[Activation]:
+        """See fleet.step.NodeContext."""
+        outlets = () if self._edges is None else self._edges.outlets(self.node)
+        return self.bmc.offers() | outlet_offers(outlets)
+
+    async def recheck(self) -> tuple[tuple[str, Met | Unmet], ...]:
+        """See fleet.step.NodeContext."""
+        standing: dict[str, tuple[str, StepSpec]] = {}
+        for key, spec in self._steps:
+            if key == self._key:
+                break
+            if spec.name != ACTIVATE:  # what it brought into force is what the updates before it ask for
+                standing[self._subject(spec)] = (key, spec)
+        assert self._make is not None  # noqa: S101  the runner gives it
+        mine, found = self._key, []
+        try:
+            for self._key, spec in standing.values():
+                found.append((self._key, await self._make(spec).check(self)))
+        finally:
+            self._key = mine
+        return tuple(found)
+
+    def _subject(self, spec: StepSpec) -> str:
+        """What a step decides: the last step with a subject is the one that holds."""
+        return f"{UPDATE} {self._targets[str(spec.args['target'])].component}" if spec.name == UPDATE else spec.name
+
+    def pushed(self) -> Mapping[str, Json]:
+        """See fleet.step.NodeContext."""
+        first: dict[str, Json] = {}
+        for key, effect in self.state.effects.items():
+            _, push, switch = key.partition("/push ")
+            if push:
+                first.setdefault(switch, effect.detail)
+        return first
+
+    async def sighting(self) -> Sighting:
+        """See fleet.step.NodeContext."""
+        seen = self.last_seen or await self.observe()
+        versions: dict[str, str] = {}
+        for target in self._targets.values():
+            versions |= target.versions(seen.items)
+        return Sighting(
+            node=self.node.id,
+            rollout=self.rollout,
+            playbook=self._playbook,
+            status=NodeStatus.CONFIRMED.value,
+            reading=Reading.AFTER,
+            read_at=self.clock.now(),
+            origin=self._origin,
+            model=seen.model or self._planned.model,
+            serial=seen.serial,
+            uuid=seen.uuid,
+            profile=self._planned.profile,
+            versions=versions,
+        )
 
     def announced(self, effect: str) -> bool:
         """Whether this step's effect has been announced."""

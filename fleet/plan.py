@@ -283,11 +283,9 @@ def _planned(survey: Survey, recipe: Recipe, wave: int, targets: Mapping[str, Ta
     profile = survey.profile
     if observation is None or profile is None:
         raise CannotPlan(Reason.UNKNOWN_HARDWARE, "the node was not read")
-    named = [targets[name] for name in recipe_targets(recipe)]
-    before = {
-        item.id: item.version for target in named for item in (*target.diff(observation.items).at_baseline,
-        *(difference.item for difference in target.diff(observation.items).differing))
-    }  # fmt: skip
+    before: dict[str, str] = {}
+    for target in recipe_targets(recipe):
+        before |= targets[target].versions(observation.items)
     return PlannedNode(
         wave=wave,
         recipe=recipe.name,
@@ -336,5 +334,7 @@ def spread(nodes: Sequence[Node]) -> tuple[str, ...]:
 
 
 def image_paths(plan: Plan) -> dict[Path, str]:
-    """Every image that the plan may flash, with its digest: verified again before a resume."""
-    return {target.image: target.sha256 for target in plan.targets.values()}
+    """Every image that the plan may flash or install, with its digest: verified again before a resume."""
+    images = {target.image: target.sha256 for target in plan.targets.values()}
+    steps = [step for recipe in plan.recipes.values() for step in recipe.steps]
+    return images | {Path(str(step.args["image"])): str(step.args["sha256"]) for step in steps if "image" in step.args}

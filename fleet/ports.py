@@ -389,6 +389,9 @@ class Edges(Protocol):
     async def switch(self, switch: str) -> SwitchCli:
         """The switch of that id in the inventory."""
 
+    def host_key(self, node: Node) -> str:
+        """Public key line of the OS that somebody else installed, from known_hosts; empty: it is not known."""
+
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """Every outlet that feeds the node, over all feeds. Empty: none declared."""
 

@@ -15,6 +15,7 @@ from fleet.context import Context, Recorder
 from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, Parked
+from fleet.outlets import cycle_outlets, unfinished
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver, Edges
@@ -22,10 +23,14 @@ from fleet.profile import Profile
 from fleet.recipe import ACTIVATE, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
+from inventory.exporters.snapshot import Origin
 from inventory.model import Link, Node
 from inventory.observed import Observation
 
 Result = TypeVar("Result")
+_FIRMWARE = frozenset({UPDATE, ACTIVATE})
+"""Steps whose failure other firmware may cure: after any other the node is held as it is."""
+RESTORE_PORTS = "network.restore"
 _CONNECT_S = 600.0
 """Field seconds a BMC may be silent before the node is given up at its start (field guide B.19: BMC return)."""
 
@@ -59,7 +64,8 @@ class Surroundings:
     edges: Edges | None = None
     """What stands around the nodes; None where a rollout only speaks to BMCs."""
     links: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
-    """Node -> its cables."""
+    """Node -> its cables to leaf switches."""
+    origin: Origin = Origin.HARDWARE
 
 
 @dataclass(slots=True)
@@ -116,7 +122,12 @@ class NodeRun:
             rollout=str(around.rollout),
             edges=around.edges,
             links=around.links.get(self._name, ()),
+            make=around.steps,
+            playbook=around.plan.playbook,
+            origin=around.origin,
         )
+        self._at = ""
+        """Name of the step that is being done."""
 
     async def run(self) -> None:
         """To a terminal event, or parked. Raises JournalUnwritable."""
@@ -132,7 +143,7 @@ class NodeRun:
 
     async def _to_an_end(self) -> ev.NodeEvent:
         try:
-            await self._connect()
+            await self._reach()
             if self._ctx.state.phase is not NodeStatus.ROLLING_BACK:
                 return await self._forward()
         except Aborted:
@@ -160,6 +171,7 @@ class NodeRun:
             if key in self._ctx.state.steps:
                 continue
             self._ctx.enter(steps, key)
+            self._at = spec.name
             if not self._begun(key):
                 await self._ctx.safe_point()
             await self._step(key, spec)
@@ -184,7 +196,9 @@ class NodeRun:
             return
         verified = await step.check(self._ctx)
         if not isinstance(verified, Met):
-            raise NodeFault(Reason.VERSION_MISMATCH, verified.detail)
+            raise NodeFault(
+                Reason.VERSION_MISMATCH if spec.name in _FIRMWARE else Reason.DRIFTED, f"{spec.key}: {verified.detail}"
+            )
         await self._record(ev.StepEnded(node=self._name, step=key, outcome="done", detail=verified.detail))
 
     async def _failed(self, fault: NodeFault) -> ev.NodeEvent | None:
@@ -195,6 +209,9 @@ class NodeRun:
                 Reason.ROLLBACK_FAILED, f"{state.reason}: {state.message}; on the way back: {fault}"
             )
         if self._around.plan.caps.on_failure is not OnFailure.ROLL_BACK_NODE or fault.reason in _HANDS_OFF:
+            return self._quarantine(fault.reason, str(fault))
+        if self._at not in _FIRMWARE:
+            # Other firmware mends no cable, no image and no GPU, and a part that failed a test is evidence: a person decides.
             return self._quarantine(fault.reason, str(fault))
         touched = self._touched()
         lacking = [way.component for way in self._recipe.ways_back if way.component in touched and not way.target]
@@ -212,7 +229,10 @@ class NodeRun:
             StepSpec(UPDATE, {"target": back[component], "always": "staged" if staged else ""})
             for component, staged in self._touched().items()
         ]
-        steps = numbered([*specs, StepSpec(ACTIVATE, {"block": "back"})], prefix="back ")
+        specs.append(StepSpec(ACTIVATE, {"block": "back"}))
+        if self._ctx.pushed():
+            specs.append(StepSpec(RESTORE_PORTS))
+        steps = numbered(specs, prefix="back ")
         try:
             await self._walk(steps)
             seen = self._ctx.last_seen or await self._ctx.observe()
@@ -235,6 +255,26 @@ class NodeRun:
                 touched = dict.fromkeys(touched, False)
         return touched
 
+    async def _reach(self) -> None:
+        """A connected BMC; before that, its power: a process before us may have left the node dark."""
+        try:
+            await self._relight()
+        except NodeFault as dark:
+            try:
+                await self._connect()
+            except NodeFault as silent:
+                raise NodeFault(dark.reason, f"{dark}; {silent}") from silent
+            return  # the step that cut the power says the same again, and turns the host on
+        await self._connect()
+
+    async def _relight(self) -> None:
+        """Finish an AC cycle by outlets that a process before us began: the BMC cannot answer before its end."""
+        effects = self._ctx.state.effects.items()
+        key = unfinished((key, effect.detail, effect.result) for key, effect in effects)
+        if key is not None:
+            self._ctx.enter((), key)
+            await cycle_outlets(self._ctx)
+
     async def _connect(self) -> None:
         """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""
         effects = self._ctx.state.effects.values()
@@ -249,12 +289,9 @@ class NodeRun:
         await self._ctx.require_identity()
 
     async def _observed(self, when: str, seen: Observation) -> None:
-        named = {name: self._around.plan.targets[name] for name in recipe_targets(self._recipe)}
         versions: dict[str, str] = {}
-        for target in named.values():
-            found = target.diff(seen.items)
-            versions |= {item.id: item.version for item in found.at_baseline}
-            versions |= {difference.item.id: difference.item.version for difference in found.differing}
+        for target in recipe_targets(self._recipe):
+            versions |= self._around.plan.targets[target].versions(seen.items)
         await self._record(ev.NodeObserved(node=self._name, when=when, versions=versions))
 
     def _aborted(self) -> ev.NodeEvent:
@@ -269,7 +306,8 @@ class NodeRun:
         await self._around.recorder.record(event)
 
     async def _close(self) -> None:
-        """Delete the session. A BMC that is gone took its sessions along; the journal keeps the entry, a later sweep tries again."""
+        """Delete the session, leave the surroundings. A BMC that is gone took its sessions along; a later sweep tries again."""
+        await self._leave()
         try:
             await self._bmc.close()
         except (Transient, NodeFault, OutcomeUnknown) as error:
@@ -279,10 +317,15 @@ class NodeRun:
 
     async def _leave_quietly(self) -> None:
         """The process ends: close the connection; sessions are in the journal and are deleted by the next process."""
+        await self._leave()
         try:
             await self._bmc.close()
         except (Transient, NodeFault, OutcomeUnknown, JournalUnwritable):
             return
+
+    async def _leave(self) -> None:
+        if self._around.edges is not None:
+            await self._around.edges.leave(self._node)
 
 
 def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:

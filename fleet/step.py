@@ -13,10 +13,10 @@ from fleet.clock import Clock
 from fleet.events import Json
 from fleet.ports import Bmc, BootMarker, Edges, Restarted
 from fleet.target import Target
+from inventory.baseline import Activation
 from inventory.exporters.snapshot import Sighting
 from inventory.model import Link, Node
 from inventory.observed import Observation
-
 
 _UNSHOWN = frozenset({"image", "sha256"})
 """Arguments that tell a person nothing: a path, a digest."""
@@ -104,6 +104,9 @@ class NodeContext(Protocol):
     async def observe(self) -> Observation:
         """Read the node now."""
 
+    def offers(self) -> frozenset[Activation]:
+        """What activates firmware on this node: what its BMC offers, and an AC cycle where all its feeds have outlets."""
+
     async def safe_point(self) -> None:
         """Wait here while the rollout is paused; leave here if it stops. Called where the node may be left as it is."""
 
@@ -147,8 +150,8 @@ class NodeContext(Protocol):
     def pushed(self) -> Mapping[str, Json]:
         """Switch -> the intent of the first configuration that this rollout pushed to it for this node, with what was before."""
 
-    def sighting(self) -> Sighting:
-        """What this rollout has seen of the node, as exporters want it: with its last versions, and confirmed."""
+    async def sighting(self) -> Sighting:
+        """What this rollout has seen of the node, as exporters want it: with its versions now, and confirmed."""
 
 
 class Step(Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from fleet.profile import Profile
 from fleet.runner import NodeLedger, clear_leftovers, connect
 from fleet.vendors import GENERIC, classify, profile_named
 from fleet.vendors.discovery import Discovery
+from inventory.baseline import Activation
 from inventory.model import Node
 
 Result = TypeVar("Result")
@@ -42,6 +44,7 @@ async def survey(
     recorder: Recorder,
     *,
     leftovers: Mapping[str, Mapping[str, str]],
+    around: Callable[[Node], frozenset[Activation]] = lambda _: frozenset(),
     seen: Callable[[Survey], None] = lambda _: None,
 ) -> list[Survey]:
     """Read every node, in the order given; a node that cannot be read is a Survey with a reason, not an error.
@@ -51,6 +54,7 @@ async def survey(
         driver: how.
         clock: time.
         recorder: keeps the sessions that are opened, so that a crash leaks none.
+        around: what the node's surroundings add to what its BMC offers: an AC cycle by its outlets.
         leftovers: node -> Context -> URI of sessions that an earlier process left; they are deleted in passing.
         seen: told of each result as it comes, for progress.
     """
@@ -61,6 +65,8 @@ async def survey(
         async with turn:
             look = partial(_look, node, driver, clock, recorder, leftovers.get(str(node.id), {}))
             result = await proofs[node.bmc.credential].prove(node, look)
+        if result.reason is None:
+            result = replace(result, offers=result.offers | around(node))
         seen(result)
         return result
 

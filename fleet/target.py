@@ -38,6 +38,12 @@ class Target:
         mine = [item for item in items if any(fnmatchcase(item.id, glob) for glob in self.items)]
         return compare(self.component, self.wants, mine)
 
+    def versions(self, items: Iterable[FirmwareItem]) -> dict[str, str]:
+        """Inventory item -> version, of what is this component's and there."""
+        found = self.diff(items)
+        shown = (*found.at_baseline, *(difference.item for difference in found.differing))
+        return {item.id: item.version for item in shown}
+
     def to_json(self) -> dict[str, Any]:
         """For the journal."""
         return {

@@ -12,20 +12,23 @@ from pathlib import Path
 from rich.console import Console
 
 from fleet import events as ev
-from fleet.cli import compose
+from fleet.cli import around, compose
 from fleet.cli.compose import Sources
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
+from fleet.cli.whereabouts import lacking, leaf_links, whereabouts
 from fleet.clock import Clock, SystemClock, as_utc
 from fleet.engine import Engine, Ledger, Watcher
-from fleet.errors import Busy, Refused, UsageError, WindowClosed
+from fleet.errors import Busy, Reason, Refused, UsageError, WindowClosed
 from fleet.events import Event, Recorded, RolloutId, as_json
 from fleet.executor import LocalExecutor
 from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.journal import Journal, Lease, Request, SqliteJournal, Verb
 from fleet.journal.sqlite import existing
-from fleet.plan import Plan, image_paths
+from fleet.outlets import outlet_offers
+from fleet.plan import Plan, Survey, image_paths
+from fleet.recipe import UPDATE
 from fleet.runner import Surroundings
 from fleet.state import ACTIVE, ENDED, TERMINAL, NodeStatus, RolloutState, RolloutStatus, replay
 from fleet.step import StepSpec
@@ -33,6 +36,7 @@ from fleet.survey import survey, sweep
 from fleet.vendors import load_profiles
 from fleet.words import plural
 from inventory.baseline import Baseline
+from inventory.exporters.snapshot import Origin
 from playbooks.registry import make
 from playbooks.schema import Playbook
 
@@ -79,7 +83,9 @@ async def roll_back(old: RolloutState, sources: Sources, wishes: Wishes) -> Exit
     inverse = sources.playbook.baseline.inverse()
     compose.check_images(inverse)
     steps = tuple(
-        step for step in sources.playbook.steps if step.args.get("component", "") in {"", *inverse.components}
+        step
+        for step in sources.playbook.steps
+        if step.name in _WAY_BACK and step.args.get("component", "") in {"", *inverse.components}
     )
     if not any(step.args for step in steps):
         raise UsageError(f"{old.rollout}: the baseline names no previous image for any component; there is no way back")
@@ -88,6 +94,10 @@ async def roll_back(old: RolloutState, sources: Sources, wishes: Wishes) -> Exit
         raise UsageError(f"{old.rollout}: it touched no node; there is nothing to roll back")
     back = replace(sources, nodes=tuple(node for node in sources.nodes if str(node.id) in wanted))
     return await _start(back, wishes, inverse, steps, reverses=old.rollout)
+
+
+_WAY_BACK = frozenset({"node.drain", UPDATE, "verify", "node.undrain"})
+"""Steps that a rollback repeats. It installs no OS again, moves no port and tests no part: it brings firmware back."""
 
 
 async def _start(
@@ -147,10 +157,26 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
             status.update(f"reading {done} of {len(sources.nodes)} nodes, changing nothing")
 
         try:
-            surveys = await survey(sources.nodes, driver, clock, attempt.ledger, leftovers=leftovers, seen=seen)
+            async with around.looking(sources, clock) as edges:
+                surveys = await survey(
+                    sources.nodes,
+                    driver,
+                    clock,
+                    attempt.ledger,
+                    around=lambda node: outlet_offers(edges.outlets(node)),
+                    leftovers=leftovers,
+                    seen=seen,
+                )
         finally:
             await driver.close()
+    lack = lacking(sources, whereabouts(sources), steps)
+    surveys = [_without_surroundings(each, lack.get(str(each.node.id), "")) for each in surveys]
     return compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
+
+
+def _without_surroundings(survey: Survey, lack: str) -> Survey:
+    """Refused before anything is touched where a step would find nobody to talk to."""
+    return replace(survey, reason=Reason.NO_EDGE, message=lack) if lack and survey.reason is None else survey
 
 
 async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Request | None) -> Exit:
@@ -159,20 +185,26 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     journal = attempt.journal
     driver = compose.make_driver(sources, clock)
     stack.push_async_callback(driver.close)
-    profiles = load_profiles()
+    rollout = ledger.state.rollout
+    steps = [step for recipe in plan.recipes.values() for step in recipe.steps]
+    place = around.workplace(journal.path, rollout)
+    edges = await stack.enter_async_context(around.working(sources, clock, place, steps))
     gate = Gate()
-    around = Surroundings(
-        rollout=ledger.state.rollout,
+    surroundings = Surroundings(
+        rollout=rollout,
         plan=plan,
         driver=driver,
-        profiles=profiles,
+        profiles=load_profiles(),
         steps=make,
         clock=clock,
         gate=gate,
         recorder=ledger,
+        edges=edges,
+        links=leaf_links(sources.inventory, sources.nodes),
+        origin=Origin.SIMULATED_HALL if sources.hall else Origin.HARDWARE,
     )
     nodes = {str(node.id): node for node in sources.nodes}
-    executor = LocalExecutor(around, nodes, compose.leftover_sessions(journal, around.rollout))
+    executor = LocalExecutor(surroundings, nodes, compose.leftover_sessions(journal, rollout))
     engine = Engine(
         plan=plan,
         ledger=ledger,
@@ -190,7 +222,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     idle = [
         node for name, node in nodes.items() if name not in plan.nodes or ledger.state.nodes[name].status not in _WORKED
     ]
-    await sweep(idle, driver, ledger, compose.leftover_sessions(journal, around.rollout))
+    await sweep(idle, driver, ledger, compose.leftover_sessions(journal, rollout))
     return result
 
 
@@ -230,7 +262,13 @@ def sources_of(state: RolloutState) -> Sources:
     """The files that the rollout was started with, as they are now; the plan itself is the journal's."""
     paths = state.sources
     hall = Path(paths["hall"]) if "hall" in paths else None
-    return compose.read_sources(Path(paths["inventory"]), Path(paths["playbook"]), hall)
+    return compose.read_sources(
+        Path(paths["inventory"]),
+        Path(paths["playbook"]),
+        hall,
+        baseline=Path(paths["baseline"]) if "baseline" in paths else None,
+        select=paths.get("select", ""),
+    )
 
 
 def _check_frozen_images(plan: Plan) -> None:

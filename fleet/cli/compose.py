@@ -7,9 +7,9 @@ import pwd
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from inventory.baseline_check import verify_images
 from inventory.load import load
 from inventory.model import Inventory, Node
 from inventory.select import SelectorError, parse_selector
+from playbooks.names import with_vlans
 from playbooks.schema import Playbook, load_playbook
 
 Result = TypeVar("Result")
@@ -44,7 +45,11 @@ class Sources:
     playbook: Playbook
     hall: RunningHall | None
     nodes: tuple[Node, ...]
-    """Selected by the playbook, at the addresses where they answer."""
+    """Selected by the playbook and by whoever runs it, at the addresses where they answer."""
+    baseline: Path | None = None
+    """Given beside the playbook, in place of the one that it names."""
+    select: str = ""
+    """Narrows the playbook's selection."""
 
     def clock(self) -> SystemClock:
         """The machine's clock, or the hall's."""
@@ -53,22 +58,50 @@ class Sources:
     def paths(self) -> dict[str, str]:
         """Absolute, for `fleet resume`."""
         found = {"inventory": str(self.inventory_path.resolve()), "playbook": str(self.playbook.path)}
-        return found | ({"hall": str(self.hall.directory.resolve())} if self.hall else {})
+        found |= {"hall": str(self.hall.directory.resolve())} if self.hall else {}
+        found |= {"baseline": str(self.baseline.resolve())} if self.baseline else {}
+        return found | ({"select": self.select} if self.select else {})
 
 
-def read_sources(inventory_path: Path, playbook_path: Path, hall_directory: Path | None) -> Sources:
+def read_sources(
+    inventory_path: Path,
+    playbook_path: Path,
+    hall_directory: Path | None,
+    *,
+    baseline: Path | None = None,
+    select: str = "",
+) -> Sources:
     """Read and check the files. Raises InputError or UsageError; nothing was touched."""
     inventory = load(inventory_path)
-    playbook = load_playbook(playbook_path)
-    try:
-        chosen = parse_selector(playbook.select).nodes(inventory)
-    except SelectorError as error:
-        raise UsageError(f"{playbook_path}: select: {error}") from error
-    if not chosen:
-        raise UsageError(f"{playbook_path}: select matches no node of {inventory_path}")
+    playbook = load_playbook(playbook_path, baseline=baseline)
+    playbook = replace(playbook, steps=with_vlans(playbook.steps, inventory.vlans, playbook_path))
+    found = chosen(inventory, playbook.select, f"{playbook_path}: select")
+    if select:
+        narrowed = {node.id for node in chosen(inventory, select, "--select")}
+        found = tuple(node for node in found if node.id in narrowed)
+        if not found:
+            raise UsageError(f"--select matches no node that {playbook_path} selects")
     hall = read_hall(hall_directory) if hall_directory else None
-    nodes = hall.overlay(chosen) if hall else chosen
-    return Sources(inventory=inventory, inventory_path=inventory_path, playbook=playbook, hall=hall, nodes=nodes)
+    return Sources(
+        inventory=inventory,
+        inventory_path=inventory_path,
+        playbook=playbook,
+        hall=hall,
+        nodes=hall.overlay(found) if hall else found,
+        baseline=baseline,
+        select=select,
+    )
+
+
+def chosen(inventory: Inventory, selector: str | Mapping[str, str], where: str) -> tuple[Node, ...]:
+    """The nodes that a selector names. Raises UsageError: it names none, or is none."""
+    try:
+        found = parse_selector(selector).nodes(inventory)
+    except SelectorError as error:
+        raise UsageError(f"{where}: {error}") from error
+    if not found:
+        raise UsageError(f"{where} matches no node of inventory {inventory.name}")
+    return found
 
 
 def check_images(baseline: Baseline) -> None:

@@ -38,6 +38,11 @@ HallDirectory = Annotated[
     Path | None, typer.Option("--hall", help="directory of a running `fleet sim`: act on the simulated hall")
 ]
 JournalFile = Annotated[Path, typer.Option("--journal", "-j", envvar=JOURNAL_VARIABLE, help="journal file")]
+BaselineFile = Annotated[
+    Path | None,
+    typer.Option("--baseline", help="baseline (YAML), in place of the playbook's", exists=True, dir_okay=False),
+]
+Select = Annotated[str, typer.Option("--select", help="only these of the playbook's nodes: rack=r[01-04],!tenant=acme")]
 AsJson = Annotated[bool, typer.Option("--json", help="events as NDJSON on stdout, and nothing else there")]
 Name = Annotated[str, typer.Argument(help="rollout: its name, the beginning of it, or nothing for the newest")]
 
@@ -52,13 +57,18 @@ def _flag(on: bool) -> str:  # noqa: FBT001 (typer gives flags as bool; inside t
 
 @app.command()
 def plan(
-    playbook: PlaybookFile, inventory: Inventory, hall: HallDirectory = None, journal: JournalFile = DEFAULT_JOURNAL
+    playbook: PlaybookFile,
+    inventory: Inventory,
+    hall: HallDirectory = None,
+    journal: JournalFile = DEFAULT_JOURNAL,
+    baseline: BaselineFile = None,
+    select: Select = "",
 ) -> None:
     """Read every node, change nothing, and show what `fleet apply` would do, whom it refuses and what can be undone.
 
     Example: [bold]fleet plan playbook.yaml -i hall.yaml[/]
     """
-    sources = compose.read_sources(inventory, playbook, hall)
+    sources = compose.read_sources(inventory, playbook, hall, baseline=baseline, select=select)
     wishes = applying.Wishes(journal=journal, console=applying.words())
     raise typer.Exit(compose.on_loop(applying.apply(sources, wishes)))
 
@@ -69,6 +79,8 @@ def apply(
     inventory: Inventory,
     hall: HallDirectory = None,
     journal: JournalFile = DEFAULT_JOURNAL,
+    baseline: BaselineFile = None,
+    select: Select = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="really do it; without it this is a dry run")] = False,
     skip_refused: Annotated[
         bool, typer.Option("--skip-refused", help="leave out nodes that the precheck refuses")
@@ -82,7 +94,7 @@ def apply(
 
     Example: [bold]fleet apply playbook.yaml -i hall.yaml --yes[/]
     """
-    sources = compose.read_sources(inventory, playbook, hall)
+    sources = compose.read_sources(inventory, playbook, hall, baseline=baseline, select=select)
     wishes = applying.Wishes(
         journal=journal,
         as_json=_flag(as_json),
@@ -130,6 +142,8 @@ def simulate(
         Path, typer.Option("--directory", "-d", help="where hall.json, CA and ground truth go")
     ] = Path(".fleet/hall"),
     playbook: Annotated[Path | None, typer.Option(help="simulate only the nodes that this playbook selects")] = None,
+    baseline: BaselineFile = None,
+    select: Annotated[str, typer.Option("--select", help="simulate only these nodes: rack=r[01-04]")] = "",
     speed: Annotated[float, typer.Option(min=1.0, help="simulated seconds per second")] = 600.0,
     faults: Annotated[str, typer.Option(help="a shipped fault file by name, or a path")] = "none",
     seed: Annotated[int, typer.Option(help="which nodes are hit, how long they take")] = 0,
@@ -138,9 +152,14 @@ def simulate(
 
     Example: [bold]fleet sim -i hall.yaml --speed 600 --faults demo[/]
     """
-    nodes = compose.read_sources(inventory, playbook, None).nodes if playbook else load(inventory).nodes
+    hall = load(inventory)
+    nodes = (
+        compose.read_sources(inventory, playbook, None, baseline=baseline, select=select).nodes
+        if playbook
+        else compose.chosen(hall, select, "--select")
+    )
     directory.mkdir(parents=True, exist_ok=True)
-    sim.write_boxes(nodes, directory / "boxes.json")
+    sim.write_boxes(nodes, directory / "boxes.json", inventory=hall)
     run_hall = sim.command(directory, speed=speed, faults=sim.fault_file(faults), seed=seed)
     raise typer.Exit(subprocess.run(run_hall, check=False).returncode)  # noqa: S603 (our own interpreter and module)
 

@@ -38,6 +38,11 @@ class ImageServer:
         self.fetched_bytes: Counter[str] = Counter()
         """Name -> bytes handed over of it, re-reads counted."""
 
+    @property
+    def port(self) -> int:
+        """Where it listens, once it was started."""
+        return self._port
+
     def add_post(self, path: str, answer: Callable[[web.Request], Awaitable[web.Response]]) -> None:
         """Answer POSTs at a path. Before `start`."""
         self._routes.append(web.post(path, answer))

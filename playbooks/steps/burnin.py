@@ -20,8 +20,6 @@ from playbooks.steps.waiting import again
 
 INSTALL = "install"
 """The effect of os.image whose result holds the phone-home (fleet.ports.PhoneHome) of the OS that it installed, as `home`."""
-HOST_KEY_LABEL = "ssh-host-key"
-"""Node label: the host key of an OS that we did not install."""
 _BURNIN, _BEFORE = "burn-in", "before"
 _SHOWN = 3
 """Findings that a sentence names; all of them are in the journal."""
@@ -145,13 +143,13 @@ async def _test(
 
 
 async def _shell(ctx: NodeContext) -> HostShell:
-    """SSH to the OS that os.image installed, or to the one whose host key the inventory declares."""
+    """SSH to the OS that os.image installed, or to the one whose host key the inventory's known_hosts holds."""
     told = ctx.latest(INSTALL)
-    host_key = str(told["home"]["host_key"]) if told is not None else ctx.node.labels.get(HOST_KEY_LABEL, "")
+    host_key = str(told["home"]["host_key"]) if told is not None else ctx.edges.host_key(ctx.node)
     if not host_key:
         raise NodeFault(
             Reason.NO_EDGE,
-            f"the SSH host key of its OS is not known: install it by os.image, or give the node the label {HOST_KEY_LABEL}",
+            "the SSH host key of its OS is not known: install it by os.image, or put the key into the inventory's known_hosts",
         )
     return await ctx.edges.shell(ctx.node, host_key)
 

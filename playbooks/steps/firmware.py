@@ -249,7 +249,7 @@ class FirmwareActivate:
         """The planned actions in order, then wait for the versions to appear."""
         flashed = ctx.flashed()
         try:
-            actions = plan_activation({name: target.needs for name, target in flashed.items()}, ctx.bmc.offers())
+            actions = plan_activation({name: target.needs for name, target in flashed.items()}, ctx.offers())
         except NotOffered as lack:
             raise NodeFault(Reason.NO_ACTIVATION, str(lack)) from lack
         for action in actions:
