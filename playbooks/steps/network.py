@@ -1,4 +1,4 @@
-"""`network.config`: the leaf ports of a node in one VLAN, its cables checked first."""
+"""`network.config`: the leaf ports of a node in one VLAN, its cables checked first. `network.restore`: the ports as they were."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -46,12 +46,11 @@ class NetworkConfig:
         if not cables:
             return Met("the inventory declares no cable of this node to a leaf")
         quiet = await _require_cables(ctx, cables)
-        elsewhere = []
-        for name, ports in _by_switch(cables).items():
-            now = _vlans_of(await (await ctx.edges.switch(name)).access_vlans(), ports)
-            elsewhere += [f"{name}:{port} is in VLAN {now[port] or 'none'}" for port in ports if now[port] != self.vlan]
-        if elsewhere:
-            return Unmet(f"{', '.join(elsewhere)}; wanted {self.vlan}")
+        astray = await _astray(
+            ctx, {name: dict.fromkeys(ports, self.vlan) for name, ports in _by_switch(cables).items()}
+        )
+        if astray:
+            return Unmet(f"{_sentences(astray)}; wanted {self.vlan}")
         unheard = f"; LLDP hears nobody at {', '.join(quiet)}" if quiet else ""
         return Met(f"{len(cables)} ports are in VLAN {self.vlan}{unheard}")
 
@@ -70,14 +69,11 @@ class NetworkConfig:
 
     async def _require_moved(self, ctx: NodeContext, moved: Mapping[str, Json]) -> None:
         """Read the VLANs back: what a switch accepted is not yet what it does."""
-        for name, done in moved.items():
-            now = _vlans_of(await (await ctx.edges.switch(name)).access_vlans(), done["was"])
-            if astray := [
-                f"{name}:{port} is in VLAN {vlan or 'none'}" for port, vlan in now.items() if vlan != self.vlan
-            ]:
-                raise NodeFault(
-                    Reason.SWITCH_REFUSED, f"VLAN {self.vlan} was committed and read back: {', '.join(astray)}"
-                )
+        astray = await _astray(ctx, {name: dict.fromkeys(done["was"], self.vlan) for name, done in moved.items()})
+        if astray:
+            raise NodeFault(
+                Reason.SWITCH_REFUSED, f"VLAN {self.vlan} was committed and read back: {_sentences(astray)}"
+            )
 
     async def _push(self, ctx: NodeContext, name: str, cli: SwitchCli, ports: tuple[str, ...]) -> Json:
         lines = rendered(cli.platform, ports, self.vlan)
@@ -110,32 +106,82 @@ class NetworkConfig:
         )
 
 
+@step("network.restore", arguments=None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRestore:
+    """Put the leaf ports of the node back to what they were before this rollout moved them."""
+
+    disrupts: ClassVar[Disrupts] = Disrupts.NODE
+
+    async def check(self, ctx: NodeContext) -> Met | Unmet:
+        """The VLAN tables against those before the first push to each switch: what a second push found is our own doing."""
+        past = ctx.pushed()
+        if not past:
+            return Met("no port of it was moved")
+        try:
+            astray = await _astray(ctx, {name: intent["was"] for name, intent in past.items()})
+        except Transient as silent:
+            return Unmet(
+                f"not known ({silent}); before: {_past(past, past)}"
+            )  # one silent switch must not keep the others back
+        if astray:
+            return Unmet(f"{_sentences(astray)}; before: {_past(past, astray)}")
+        return Met(f"as before: {_past(past, past)}")
+
+    async def apply(self, ctx: NodeContext) -> None:
+        """Put back whatever can be. The fault names every switch that was left, and what was before."""
+        past = ctx.pushed()
+        left: list[NodeFault] = []
+        for name, intent in past.items():
+            try:
+                await _require_past(ctx, name, intent)
+            except (NodeFault, Transient) as fault:
+                reason = fault.reason if isinstance(fault, NodeFault) else Reason.UNREACHABLE
+                left.append(NodeFault(reason, f"{name} could not be put back ({fault}): {_past(past, [name])} before"))
+        if left:
+            raise NodeFault(left[0].reason, "; ".join(map(str, left)))
+
+
+async def _require_past(ctx: NodeContext, name: str, past: Json) -> None:
+    """The node's ports on one switch as they were before the push `past`, and seen to be."""
+    wanted = {name: past["was"]}
+    if ctx.announced(f"restore {name}") or await _astray(ctx, wanted):
+        await _put_back(ctx, name, past)
+    if astray := await _astray(ctx, wanted):
+        raise NodeFault(Reason.SWITCH_REFUSED, f"committed and read back: {_sentences(astray)}")
+
+
 async def _restored(ctx: NodeContext, name: str, done: Json) -> str:
-    """Put the former lines of the node's ports back, and only those; says what came of it."""
+    """Put the former lines of the node's ports back; says what came of it."""
+    try:
+        await _put_back(ctx, name, done)
+    except (NodeFault, Transient) as fault:
+        return f"{name} could not be put back ({fault}): {_listed(name, done['was'])} before"
+    return f"the former lines are back on {name}"
+
+
+async def _put_back(ctx: NodeContext, name: str, past: Json) -> None:
+    """Push the former lines of the node's ports, and only those. `past`: the intent of the push that is undone."""
     cli = await ctx.edges.switch(name)
-    was: Mapping[str, str | None] = done["was"]
+    was: Mapping[str, str | None] = past["was"]
 
     async def prepare() -> Json:
         return {"was": _vlans_of(await cli.access_vlans(), was)}
 
     async def act(_intent: Json) -> Json:
-        await cli.push(tuple(done["former"]))
+        await cli.push(tuple(past["former"]))
         return {}
 
     async def reconcile(intent: Json) -> Json | None:
         return {} if await _landed(ctx, name, was, intent["was"]) else None
 
-    try:
-        await again(
-            ctx,
-            _TRIES,
-            _AGAIN_S,
-            partial(ctx.once, f"restore {name}", act, prepare=prepare, reconcile=reconcile),
-            _refused,
-        )
-    except NodeFault as fault:
-        return f"{name} could not be put back ({fault}): {_listed(name, was)} before"
-    return f"the former lines are back on {name}"
+    await again(
+        ctx,
+        _TRIES,
+        _AGAIN_S,
+        partial(ctx.once, f"restore {name}", act, prepare=prepare, reconcile=reconcile),
+        _refused,
+    )
 
 
 async def _landed(
@@ -178,6 +224,27 @@ def _by_switch(cables: Iterable[Cable]) -> Mapping[str, tuple[str, ...]]:
 def _vlans_of(table: Mapping[str, str], ports: Iterable[str]) -> dict[str, str | None]:
     """The VLAN of each port; None: in none, or no access port."""
     return {port: next((vlan for name, vlan in table.items() if same_port(name, port)), None) for port in ports}
+
+
+async def _astray(
+    ctx: NodeContext, wanted: Mapping[str, Mapping[str, str | None]]
+) -> Mapping[str, Mapping[str, str | None]]:
+    """Switch -> port -> the VLAN it is in now, of those ports that are not where they are wanted."""
+    found = {}
+    for name, ports in wanted.items():
+        now = _vlans_of(await (await ctx.edges.switch(name)).access_vlans(), ports)
+        if astray := {port: vlan for port, vlan in now.items() if vlan != ports[port]}:
+            found[name] = astray
+    return found
+
+
+def _sentences(astray: Mapping[str, Mapping[str, str | None]]) -> str:
+    said = ((name, port, vlan) for name, ports in astray.items() for port, vlan in ports.items())
+    return ", ".join(f"{name}:{port} is in VLAN {vlan or 'none'}" for name, port, vlan in said)
+
+
+def _past(past: Mapping[str, Json], switches: Iterable[str]) -> str:
+    return ", ".join(_listed(name, past[name]["was"]) for name in switches)
 
 
 def _listed(name: str, vlans: Mapping[str, str | None]) -> str:
