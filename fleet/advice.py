@@ -38,7 +38,8 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
     ),
     Reason.NO_PATH: ("Check the baseline's models and stepping stones against this machine's versions.",),
     Reason.NO_ACTIVATION: (
-        "It cannot be activated by Redfish: cycle its AC power at the PDU once its host is off, or by hand.",
+        "If Redfish has no action for it, declare an outlet on each of its feeds in the inventory (`pdus: ... outlets`), and apply again.",
+        "Or cycle its AC power yourself, at the PDU or by hand, once its host is off.",
     ),
     Reason.UPDATE_SERVICE_BUSY: (
         "See what its update service does (its tasks, its web page): somebody else may be updating it (F15).",
@@ -98,6 +99,15 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         "Keep it out of service. Run the named test again by hand, on the named part: twice the same is evidence, once may be chance.",
         "Could not be judged says nothing of the hardware: look at the tool, its version and its exit status first.",
         "A part that fails now and did not before the rollout: compare with a neighbour that has the same firmware.",
+    ),
+    Reason.EXPORT_REFUSED: (
+        "The node itself is as it should be; only the books about it are not. Read what the system said, in the message.",
+        "If it says something else of the node (`!`), find out which is true, then correct the system or the inventory.",
+    ),
+    Reason.DRIFTED: (
+        "Something was verified in this rollout and is no longer so: find out who or what changed it, before you change it back.",
+        "Look at `fleet why` for when it was verified, and at the logs of the BMC, the switch or the scheduler since then.",
+        "If it comes and goes, suspect a part that restarts or falls back to its other slot (F07).",
     ),
 }
 """First what to look at, then what to do."""

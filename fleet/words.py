@@ -3,6 +3,7 @@
 Texts that came from hardware are made harmless here: no control characters reach a terminal, and no reply fills a screen.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -77,11 +78,34 @@ _EFFECTS: Mapping[str, str] = {
     "host-off": "turn the host off",
     "host-on": "turn the host on",
     "ac-cycle": "AC-cycle the node",
+    "outlet-draw": "read what its outlets deliver",
+    "outlets-restored": "give the AC cycle up and switch its outlets on again",
+    "drain": "drain the node",
+    "resume": "give the node back to its scheduler",
+    "offer": "offer the OS image",
+    "install": "install the OS",
+    "before": "note how its tests went before the rollout",
+    "burn-in": "judge the burn-in",
 }
+_EFFECTS_ON: Mapping[str, str] = {
+    "push": "configure the node's ports on {}",
+    "restore": "put the node's ports on {} back",
+    "outlet-off": "switch outlet {} off",
+    "outlet-on": "switch outlet {} on",
+    "before": "run {} before the rollout touches the node",
+    "burn-in": "run {} for the burn-in",
+    "publish": "hand the node on to {}",
+}
+"""Effects that name what they are done on: `push leaf1`."""
+_ON = re.compile(rf"(?:.*/)?({'|'.join(_EFFECTS_ON)}) (.+)", re.DOTALL)
+"""What it is done on may hold a slash (`outlet-off pdu-r01-A/3`), and so may the step (a profile's path)."""
 
 
 def effect_words(effect: str) -> str:
     """What an effect's key means: `1 firmware.update bmc/submit` is "hand over the image of bmc"."""
+    named = _ON.fullmatch(effect)
+    if named:
+        return _EFFECTS_ON[named[1]].format(named[2])
     step, _, name = effect.rpartition("/")
     if name == "submit" and target_of(step):
         return f"hand over the image of {target_of(step)}"
@@ -129,9 +153,8 @@ def _progress(event: ev.StepProgress) -> str:
 
 
 def _happened(event: ev.EffectRecorded) -> str:
-    known = ", ".join(
-        f"{key} {event.result[key]}" for key in ("task", "note", "was", "returned_s") if event.result.get(key)
-    )
+    told = ((key, event.result.get(key)) for key in ("task", "note", "was", "where", "returned_s"))
+    known = ", ".join(f"{key} {value}" for key, value in told if value and isinstance(value, str | int | float))
     return f"done: {effect_words(event.effect)}" + (f" ({known})" if known else "")
 
 
