@@ -30,7 +30,7 @@ from fleet.state import NodeState, NodeStatus, fold_node
 from fleet.step import Met, Step, StepSpec
 from inventory.model import Node
 from playbooks.burnin.verdict import Verdict
-from playbooks.steps.burnin import HOST_KEY_LABEL, BurninBaseline, BurninRun
+from playbooks.steps.burnin import BurninBaseline, BurninRun
 
 SPEED = 2400.0
 PROFILE = "hgx-8gpu-quick"
@@ -72,6 +72,10 @@ class Place:
     async def shell(self, _node: Node, host_key: str) -> SshShell:
         """See fleet.ports.Edges."""
         return self.shells[0] if self.shells else self.make(host_key=host_key)
+
+    def host_key(self, node: Node) -> str:
+        """See fleet.ports.Edges."""
+        return str(self.doc["hosts"][str(node.id)].get("host_key", ""))
 
     def truth(self) -> Any:
         """Of the node."""
@@ -133,9 +137,8 @@ class Memory:
 
 
 def context(place: Place, memory: Memory, key: str = "1") -> Context:
-    labels = {HOST_KEY_LABEL: place.doc["hosts"]["gpu1"]["host_key"]}
     made = Context(
-        node=replace(declared("gpu1"), labels=labels),
+        node=declared("gpu1"),
         planned=PlannedNode(
             wave=0,
             recipe="r",
