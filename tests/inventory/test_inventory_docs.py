@@ -7,9 +7,10 @@ from pathlib import Path
 
 from inventory.baseline_check import verify_images
 from inventory.baseline_load import load_baseline
-from inventory.load import load
-from inventory.model import NodeId
+from inventory.load import SECTIONS, load
+from inventory.model import NodeId, PduMib, SwitchPlatform
 from inventory.select import KEYS
+from inventory.surroundings import SURROUNDINGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -19,12 +20,33 @@ def blocks(page: str) -> list[str]:
 
 
 def test_the_inventory_on_the_page_loads_with_its_overlay(tmp_path: Path) -> None:
-    hall, overlay = blocks("inventory.md")
+    hall, _, overlay = blocks("inventory.md")
     (tmp_path / "hall.yaml").write_text(hall)
     (tmp_path / "overlay.yaml").write_text(overlay)
     loaded = load(tmp_path / "hall.yaml", overlay=tmp_path / "overlay.yaml")
     assert loaded.node(NodeId("gpu001")).bmc.address == "127.0.0.1"
     assert loaded.node(NodeId("gpu008")).bmc.address == "10.20.2.4"
+
+
+def test_what_the_page_adds_for_bare_metal_loads_below_it(tmp_path: Path) -> None:
+    hall, added, _ = blocks("inventory.md")
+    (tmp_path / "keys").mkdir()
+    for name in ("keys/fleet_ed25519", "known_hosts", "slurm.conf", "netbox-ca.pem"):
+        (tmp_path / name).touch()
+    (tmp_path / "hall.yaml").write_text(hall + added)
+    loaded = load(tmp_path / "hall.yaml")
+    assert [node.host and node.host.address for node in loaded.nodes][-1] == "10.30.2.4"
+    assert loaded.ssh.key == tmp_path / "keys/fleet_ed25519"
+    assert list(loaded.exports) == ["netbox"]
+    assert loaded.switches[0].platform is SwitchPlatform.CUMULUS_LINUX
+
+
+def test_the_page_lists_every_section_and_what_a_key_may_name() -> None:
+    table = re.findall(r"^\| `(\w+)` \| (.*) \|$", (DOCS / "inventory.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in table] == [*SECTIONS, *SURROUNDINGS]
+    keys = dict(table)
+    assert f"`platform` ({', '.join(SwitchPlatform)})" in keys["switches"]
+    assert f"`mib` ({', '.join(PduMib)})" in keys["pdus"]
 
 
 def test_the_baseline_on_the_page_loads_and_lacks_only_its_images(tmp_path: Path) -> None:

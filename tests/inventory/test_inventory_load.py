@@ -1,4 +1,4 @@
-"""Inventories: the three examples, and everything that a person can get wrong in one."""
+"""Inventories: the examples that show whole halls, and everything that a person can get wrong in one."""
 
 from __future__ import annotations
 
