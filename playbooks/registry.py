@@ -22,12 +22,17 @@ class Announced:
     name: str
     make: Callable[..., Step]
     arguments: tuple[str, ...] | None
-    """Keys that a playbook writes, all required. None: the planner inserts the step, a playbook may not name it."""
+    """Keys that a playbook writes, all required. None: the planner inserts the step, a playbook may not name it.
+
+    What `make` takes may differ: `playbooks.names.resolved` puts what a name stands for in its place.
+    """
     summary: str
     """First line of the docstring."""
 
 
 _STEPS: dict[str, Announced] = {}
+_OURS = ("firmware", "drain", "network", "image", "burnin", "export", "verify")
+"""Modules of playbooks.steps that announce steps."""
 
 
 def step(name: str, *, arguments: tuple[str, ...] | None = ()) -> Callable[[Made], Made]:
@@ -48,7 +53,8 @@ def step(name: str, *, arguments: tuple[str, ...] | None = ()) -> Callable[[Made
 @cache
 def steps() -> Mapping[str, Announced]:
     """All of them, ours and those of installed packages. Looked up once: reading entry points costs milliseconds."""
-    import_module("playbooks.steps.firmware")
+    for module in _OURS:
+        import_module(f"playbooks.steps.{module}")
     for entry in entry_points(group="fleet.steps"):
         entry.load()
     return _STEPS

@@ -1,6 +1,6 @@
 """YAML -> Playbook. No loops, conditions or templates: what needs a condition is a step. An unknown key names the nearest known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,10 +14,20 @@ from inventory.baseline_load import load_baseline
 from inventory.document import Value, read_document
 from inventory.reader import MappingReader
 from inventory.scalar import Percent
-from inventory.text import nearest
+from inventory.text import closest, nearest
+from playbooks.names import NEED_BASELINE, resolved
 from playbooks.registry import steps as known_steps
 
 _CLOCK = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """A step of the file whose name is known, and what it is given is not read yet."""
+
+    name: str
+    arguments: tuple[str, ...]
+    given: MappingReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,52 +39,80 @@ class Playbook:
     select: Mapping[str, str]
     """Selector in its mapping form: {model: DGXH100}; empty selects every node."""
     baseline: Baseline
+    """Empty, and without a name, where no step needs one and none was given."""
     steps: tuple[StepSpec, ...]
     rollout: RolloutSpec
 
 
-def load_playbook(path: Path) -> Playbook:
-    """Read a playbook and the baseline that it names. Raises inventory.text.InputError with file and line."""
+def load_playbook(path: Path, *, baseline: Path | None = None) -> Playbook:
+    """Read a playbook and its baseline; names of VLANs stay names until `playbooks.names.with_vlans`.
+
+    Args:
+        path: the playbook.
+        baseline: a baseline that wins over the one that the playbook names.
+
+    Raises:
+        InputError: anything that cannot be used, with file and line.
+    """
     reader = MappingReader(read_document(path), what="playbook")
     name = reader.text("playbook")
     select = reader.mapping("select", what="select")
     chosen = {key: value.text() for key, value in select.items()}
-    named = reader.required("baseline")
-    baseline_path = path.parent / named.text()
-    if not baseline_path.is_file():
-        raise named.error(f"no baseline at {baseline_path}", hint="the path is relative to the playbook")
-    baseline = load_baseline(baseline_path)
-    steps = tuple(_step(value, baseline) for value in reader.sequence("steps"))
-    twice = next((step.key for index, step in enumerate(steps) if step in steps[:index]), "")
-    if twice:
-        raise reader.error(f"{twice!r} stands twice; a component is flashed once", key="steps")
-    if not steps:
+    named = tuple(_named(value) for value in reader.sequence("steps"))
+    if not named:
         raise reader.error("a playbook needs at least one step", key="steps")
+    wanted = _baseline(reader, baseline, named)
+    steps = _steps(named, wanted)
     spec = _rollout(reader.mapping("rollout"))
     reader.finish()
-    return Playbook(name=name, path=path.resolve(), select=chosen, baseline=baseline, steps=steps, rollout=spec)
+    return Playbook(name=name, path=path.resolve(), select=chosen, baseline=wanted, steps=steps, rollout=spec)
 
 
-def _step(value: Value, baseline: Baseline) -> StepSpec:
-    reader = MappingReader(value, what="step")
-    names = reader.keys()
+def _baseline(reader: MappingReader, given: Path | None, named: Sequence[_Named]) -> Baseline:
+    """The given one, else the one that the playbook names, else an empty one if no step needs more."""
+    value = reader.value("baseline")
+    if given is not None:
+        return load_baseline(given)
+    if value is not None:
+        path = Path(value.file).parent / value.text()
+        if not path.is_file():
+            raise value.error(f"no baseline at {path}", hint="the path is relative to the playbook")
+        return load_baseline(path)
+    needing = next((step for step in named if step.name in NEED_BASELINE), None)
+    if needing is None:
+        return Baseline(name="", models=())
+    if closest("baseline", reader.unread()):
+        reader.required("baseline")  # says which key was probably meant
+    raise needing.given.error(
+        f"{needing.name} needs a baseline, and the playbook names none",
+        hint="add baseline: FILE, or give --baseline FILE",
+    )
+
+
+def _named(value: Value) -> _Named:
+    """`- name: {its arguments}`, or `- name` for a step that has none."""
+    reader = None if value.kind == "text" else MappingReader(value, what="step")
+    names = reader.keys() if reader else (value.text(),)
     if len(names) != 1:
         raise value.error("a step is one name with its arguments", hint="- firmware.update: {component: bmc}")
     name = names[0]
     known = {step: announced.arguments for step, announced in known_steps().items() if announced.arguments is not None}
     if name not in known:
         raise value.error(f"unknown step {name!r}", hint=nearest(name, known))
-    content = reader.mapping(name, what=name)
-    args = {argument: content.text(argument) for argument in known[name]}
-    content.finish()
-    component = args.get("component")
-    if component is not None and component not in baseline.components:
-        raise content.error(
-            f"baseline {baseline.name} has no component {component!r}",
-            key="component",
-            hint=nearest(component, baseline.components),
-        )
-    return StepSpec(name, args)
+    nothing = MappingReader(Value({}, file=value.file, line=value.line), what=name)
+    return _Named(name=name, arguments=known[name], given=reader.mapping(name, what=name) if reader else nothing)
+
+
+def _steps(named: Sequence[_Named], baseline: Baseline) -> tuple[StepSpec, ...]:
+    steps: list[StepSpec] = []
+    for step in named:
+        spec = resolved(step.name, step.arguments, step.given, baseline)
+        if spec in steps:
+            flashed = "a component is flashed once"
+            hint = flashed if "component" in spec.args else "each step stands once with the same arguments"
+            raise step.given.error(f"{spec.key!r} stands twice", hint=hint)
+        steps.append(spec)
+    return tuple(steps)
 
 
 def _rollout(reader: MappingReader) -> RolloutSpec:
