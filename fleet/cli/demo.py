@@ -53,9 +53,18 @@ IMAGES = {
 
 def write_demo(directory: Path, nodes: int, *, on_failure: str = "roll_back_node", budget: str = "5%") -> Path:
     """Inventory, baseline, playbook and images for `nodes` DGX H100; returns the playbook's path."""
-    images = directory / "images"
+    digests = write_images(directory / "images")
+    (directory / "inventory.yaml").write_text((EXAMPLES / "hall-1024.yaml").read_text())
+    (directory / "baseline.yaml").write_text(baseline_text(digests))
+    playbook = directory / "playbook.yaml"
+    playbook.write_text(_playbook(nodes, on_failure, budget))
+    return playbook
+
+
+def write_images(images: Path) -> dict[str, str]:
+    """Every package of IMAGES; key -> sha256."""
     images.mkdir(parents=True, exist_ok=True)
-    digests = {
+    return {
         key: build_box_package(
             images / image.file,
             model=MODEL,
@@ -66,15 +75,10 @@ def write_demo(directory: Path, nodes: int, *, on_failure: str = "roll_back_node
         )
         for key, image in IMAGES.items()
     }
-    (directory / "inventory.yaml").write_text((EXAMPLES / "hall-1024.yaml").read_text())
-    (directory / "baseline.yaml").write_text(_baseline(digests))
-    playbook = directory / "playbook.yaml"
-    playbook.write_text(_playbook(nodes, on_failure, budget))
-    return playbook
 
 
-def _baseline(digests: dict[str, str]) -> str:
-    """The YAML that a person would write."""
+def baseline_text(digests: dict[str, str], *, gpu_tray: str = "dc-cycle, ac-cycle") -> str:
+    """The YAML that a person would write. `gpu_tray`: what activates the GPU tray."""
 
     def component(key: str, activation: str, items: str, old_items: str = "") -> str:
         image, old = IMAGES[key], IMAGES[f"{key}-old"]
@@ -89,10 +93,10 @@ def _baseline(digests: dict[str, str]) -> str:
         return "{" + ", ".join(f'{_GPU_TRAY[family]}: "{version}"' for family, version in versions.items()) + "}"
 
     return (
-        "# Versions that were tested together. A DGX H100 has no AC cycle by Redfish: nothing here needs one.\n"
+        "# Versions that were tested together.\n"
         f"baseline: dgx-h100-2026.10\nmodels: [{MODEL}]\ncomponents:\n"
         + component("bmc", "bmc-reset", '{HostBMC_0: "24.09.17"}', '{HostBMC_0: "23.11.21"}')
-        + component("hgx", "dc-cycle, ac-cycle", tray(_NEW), tray(_OLD))
+        + component("hgx", gpu_tray, tray(_NEW), tray(_OLD))
         + component("bios", "dc-cycle, ac-cycle", '{HostBIOS_0: "01.05.03"}', '{HostBIOS_0: "01.01.03"}')
     )
 

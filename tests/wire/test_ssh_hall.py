@@ -259,9 +259,8 @@ async def test_what_was_better_before_the_rollout_is_said(opened: Open) -> None:
 
 
 async def test_a_node_without_an_os_has_no_past_and_that_fails_nobody(opened: Open) -> None:
-    place, memory = await opened(), Memory()
+    place, memory = await opened(os=""), Memory()
     ctx = context(place, memory)
-    ctx.node = replace(ctx.node, labels={})
     await BurninBaseline(profile=PROFILE).apply(ctx)
     kept = memory.state.effects["1/before"].result
     assert kept is not None
