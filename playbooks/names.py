@@ -15,6 +15,7 @@ from inventory.baseline import Baseline
 from inventory.document import Value
 from inventory.exporters.exporter import registered
 from inventory.reader import MappingReader
+from inventory.surroundings import VLAN_LIMIT
 from inventory.text import InputError, nearest
 from playbooks.burnin.profile import profile_named
 
@@ -22,8 +23,7 @@ NEED_BASELINE = frozenset({"firmware.update", "os.image"})
 """Steps whose names are those of a baseline."""
 _NETWORK = "network.config"
 _VLAN_NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
-_VLAN_MAX = 4094
-"""4095 is reserved (IEEE 802.1Q)."""
+"""As the inventory names them (inventory.surroundings)."""
 
 Args = Mapping[str, object]
 
@@ -100,9 +100,9 @@ def _vlan(given: MappingReader, _baseline: Baseline) -> Args:
     if not text.removeprefix("-").isdigit():
         raise value.error(
             f"{text!r} is no VLAN",
-            hint=f"a number from 1 to {_VLAN_MAX}, or a name in the inventory's vlans: [a-z0-9-]",
+            hint=f"a number from 1 to {VLAN_LIMIT}, or a name in the inventory's vlans: [a-z0-9-]",
         )
-    return {"vlan": str(value.integer(minimum=1, maximum=_VLAN_MAX))}
+    return {"vlan": str(value.integer(minimum=1, maximum=VLAN_LIMIT))}
 
 
 def _profile(given: MappingReader, _baseline: Baseline) -> Args:
