@@ -58,8 +58,7 @@ def write_boxes(nodes: Iterable[Node], path: Path, *, inventory: Inventory | Non
     Raises:
         UsageError: there are more racks, or higher slots, than loopback addresses.
     """
-    network = next((number for number in _NETWORKS if _free(f"127.{number}.1.1")), _NETWORKS[0])
-    places = _Places(network)
+    places = _Places(next((number for number in _NETWORKS if _unused(number)), _NETWORKS[0]))
     chosen = tuple(nodes)
     boxes = [_box(node, places) for node in chosen]
     if inventory is None:
@@ -134,6 +133,11 @@ def _pdus(inventory: Inventory, names: AbstractSet[NodeId], places: _Places) -> 
             }
         )
     return found
+
+
+def _unused(network: int) -> bool:
+    """Whether no hall is in this network: every hall has a BMC in its first rack, in whatever slot."""
+    return all(_free(f"127.{network}.1.{slot}") for slot in range(1, _SLOTS + 1))
 
 
 def _free(address: str) -> bool:
