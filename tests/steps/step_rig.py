@@ -26,7 +26,7 @@ from fleet.sim.layout import Layout, SwitchSpec
 from fleet.sim.switch import Switch
 from fleet.sim.switchface import _CLIS as CLIS
 from fleet.state import NodeState, replay
-from fleet.step import Deferred, Met, Step, StepSpec
+from fleet.step import Deferred, Met, Step, StepSpec, Unmet
 from inventory.model import Link, Node
 
 sys.path.append(str(Path(__file__).parents[1] / "inventory"))  # its NetBox and its small hall
@@ -150,6 +150,16 @@ class Life:
                     await self._step(ctx, ledger, key, step)
         finally:
             self.appends = journal.appends
+            await journal.close()
+
+    async def look(self, steps: Steps, key: str) -> Met | Unmet:
+        """What one step's check says."""
+        journal = SqliteJournal(self.path, self.clock)
+        try:
+            ctx = self.context(Ledger(journal, replay(ROLLOUT, journal.read(ROLLOUT))), steps)
+            ctx.enter([(each, spec) for each, spec, _ in steps], key)
+            return await next(step for each, _, step in steps if each == key).check(ctx)
+        finally:
             await journal.close()
 
     def context(self, ledger: Ledger, steps: Steps) -> Context:
