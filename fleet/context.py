@@ -5,12 +5,13 @@ from typing import Protocol
 
 from fleet import events as ev
 from fleet.clock import Clock
+from fleet.edges import Edges
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
 from fleet.gate import Gate
 from fleet.outlets import outlet_offers
 from fleet.plan import PlannedNode
-from fleet.ports import Bmc, BootMarker, Edges, Restarted
+from fleet.ports import Bmc, BootMarker, Restarted
 from fleet.recipe import ACTIVATE, UPDATE
 from fleet.state import NodeState, NodeStatus
 from fleet.step import Met, StepFactory, StepSpec, Unmet

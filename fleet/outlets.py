@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from fleet.clock import Clock
+from fleet.edges import Edges, Outlet, OutletState
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
 from fleet.limits import retrying
-from fleet.ports import Edges, Outlet, OutletState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
 from inventory.model import Node

@@ -12,13 +12,14 @@ from typing import TypeVar
 from fleet import events as ev
 from fleet.clock import Clock
 from fleet.context import Context, Recorder
+from fleet.edges import Edges
 from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, Parked
 from fleet.outlets import cycle_outlets, unfinished
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
-from fleet.ports import Bmc, BmcDriver, Edges
+from fleet.ports import Bmc, BmcDriver
 from fleet.profile import Profile
 from fleet.recipe import ACTIVATE, UPDATE
 from fleet.state import NodeStatus

@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from fleet.clock import Clock
+from fleet.edges import Edges
 from fleet.events import Json
-from fleet.ports import Bmc, BootMarker, Edges, Restarted
+from fleet.ports import Bmc, BootMarker, Restarted
 from fleet.target import Target
 from inventory.baseline import Activation
 from inventory.exporters.snapshot import Sighting

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fleet.ports import Neighbour
+from fleet.edges import Neighbour
 from inventory.model import Link
 
 _SHORT = re.compile(r"(?i)(?:eth?|ethernet)(?=\d)")

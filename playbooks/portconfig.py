@@ -28,7 +28,7 @@ def vlan_id(text: str) -> str:
 
 
 def rendered(platform: str, ports: Iterable[str], vlan: str) -> tuple[str, ...]:
-    """Lines for `fleet.ports.SwitchCli.push` that put these ports into the VLAN."""
+    """Lines for `fleet.edges.SwitchCli.push` that put these ports into the VLAN."""
     try:
         template = _templates().get_template(f"{platform}.j2")
     except TemplateNotFound:

@@ -13,9 +13,9 @@ from fleet.drivers.exports import Exports
 from fleet.drivers.images import ImageServer
 from fleet.drivers.installs import ImageInstalls
 from fleet.drivers.slurm import NoScheduler, SlurmScheduler
+from fleet.edges import Installs, Scheduler
 from fleet.errors import UsageError
 from fleet.events import RolloutId
-from fleet.ports import Installs, Scheduler
 from fleet.step import StepSpec
 from inventory.model import Inventory, Provisioning
 

@@ -1,4 +1,4 @@
-"""Everything around the nodes of a hall (fleet.ports.Edges), over SSH, Netmiko, SNMP, Slurm and HTTP.
+"""Everything around the nodes of a hall (fleet.edges.Edges), over SSH, Netmiko, SNMP, Slurm and HTTP.
 
 Made from plain facts. Nothing is connected, and no slow library imported, before somebody asks.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from fleet.clock import Clock
 from fleet.drivers.exports import Exports
+from fleet.edges import HostShell, Installs, Outlet, Scheduler, SwitchCli
 from fleet.errors import NodeFault, Reason
-from fleet.ports import HostShell, Installs, Outlet, Scheduler, SwitchCli
 from inventory.exporters.snapshot import Sighting
 from inventory.model import FeedId, Node, NodeId, PduId, SecretRef
 from inventory.secrets import resolve
@@ -97,12 +97,12 @@ class HallEdges:
 
     @property
     def scheduler(self) -> Scheduler:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         return self._scheduler
 
     @property
     def installs(self) -> Installs:
-        """See fleet.ports.Edges. NO_EDGE: nobody said where BMCs reach this machine."""
+        """See fleet.edges.Edges. NO_EDGE: nobody said where BMCs reach this machine."""
         if self._installs is None:
             raise NodeFault(
                 Reason.NO_EDGE, "no image server runs: declare `provisioning: {address: ...}` in the inventory"
@@ -110,7 +110,7 @@ class HallEdges:
         return self._installs
 
     async def shell(self, node: Node, host_key: str) -> HostShell:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         from fleet.drivers.ssh import SshAddress, SshShell, read_client_key  # noqa: PLC0415 (asyncssh takes 0.3 s)
 
         known = self._shells.get(node.id)
@@ -128,12 +128,12 @@ class HallEdges:
         return shell
 
     def host_key(self, node: Node) -> str:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         at = self._where.hosts.get(node.id)
         return at.host_key if at is not None else ""
 
     async def switch(self, switch: str) -> SwitchCli:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         if all(at.name != switch for at in self._where.switches):
             raise NodeFault(
                 Reason.NO_EDGE,
@@ -144,17 +144,17 @@ class HallEdges:
         return self._switches.switch(switch)
 
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         return self._outlets.outlets(node) if self._outlets is not None else ()
 
     async def publish(self, exporter: str, sighting: Sighting) -> str:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         if self._exports is None:
             raise NodeFault(Reason.NO_EDGE, "this process hands nothing on")
         return await self._exports.publish(exporter, sighting)
 
     async def leave(self, node: Node) -> None:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         known = self._shells.pop(node.id, None)
         if known is not None:
             await known[1].close()

@@ -1,4 +1,4 @@
-"""Hand one node on by an exporter (fleet.ports.Edges.publish): documents into a directory, systems over the network.
+"""Hand one node on by an exporter (fleet.edges.Edges.publish): documents into a directory, systems over the network.
 
 Exporters are synchronous and run in threads. Documents are files of their own, one for each node and exporter. Systems are
 spoken to one node at a time: two at once would both create the site, the rack or the switch that neither has found.
@@ -44,7 +44,7 @@ class Exports:
         self._systems = ThreadPoolExecutor(max_workers=1, thread_name_prefix="exports")
 
     async def publish(self, exporter: str, sighting: Sighting) -> str:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         try:
             found = await asyncio.to_thread(find, exporter)  # imports it
         except ExportError as unknown:

@@ -1,4 +1,4 @@
-"""`fleet.ports.Installs`: OS images under one-time paths, and the phone-homes of what was installed from them.
+"""`fleet.edges.Installs`: OS images under one-time paths, and the phone-homes of what was installed from them.
 
 The token is the last segment of the image's URL, before `.iso`: short, without `?`, with the suffix that some BMCs demand (field
 guide 3.2). A phone-home is on the disk before it is acknowledged: after a crash the next process knows it, and it counts.
@@ -18,8 +18,8 @@ from aiohttp import web
 from fleet.clock import Clock
 from fleet.drivers.images import ImageServer
 from fleet.drivers.phonehome import MAX_BODY_BYTES, TOKEN, NotAPhoneHome, read_phone_home
+from fleet.edges import PhoneHome
 from fleet.errors import UsageError
-from fleet.ports import PhoneHome
 
 PHONE_HOME = "/phone-home"
 TOKEN_LIFE_S = 6 * 3600.0
@@ -54,7 +54,7 @@ class ImageInstalls:
         server.add_post(PHONE_HOME, self._hear)
 
     async def offer(self, image: Path, sha256: str, token: str) -> str:
-        """See `fleet.ports.Installs.offer`. The same token again, also in a later process, is the same offer.
+        """See `fleet.edges.Installs.offer`. The same token again, also in a later process, is the same offer.
 
         Raises:
             UsageError: the file is not the one that was promised, or the token is none.
@@ -79,7 +79,7 @@ class ImageInstalls:
         return url
 
     async def heard(self, token: str, *, timeout_s: float) -> PhoneHome | None:
-        """See `fleet.ports.Installs.heard`."""
+        """See `fleet.edges.Installs.heard`."""
         offer = self._offers.get(token)
         if offer is None:
             return None
@@ -93,7 +93,7 @@ class ImageInstalls:
         return offer.home
 
     def fetched_bytes(self, token: str) -> int:
-        """See `fleet.ports.Installs.fetched_bytes`."""
+        """See `fleet.edges.Installs.fetched_bytes`."""
         return self._server.fetched_bytes[f"{token}.iso"]
 
     async def _hear(self, request: web.Request) -> web.Response:

@@ -1,13 +1,13 @@
-"""PDU outlets over SNMPv3 (fleet.ports.Outlet). Where makers keep them stands below as data; only ON and OFF are ever sent."""
+"""PDU outlets over SNMPv3 (fleet.edges.Outlet). Where makers keep them stands below as data; only ON and OFF are ever sent."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fleet.clock import Clock
 from fleet.drivers.snmp import Endpoint, Oid, Snmp
+from fleet.edges import Outlet, OutletState
 from fleet.errors import NodeFault, Reason
 from fleet.limits import retrying
-from fleet.ports import Outlet, OutletState
 from inventory.model import FeedId, Node, NodeId, PduId
 
 _READS = 3
@@ -69,7 +69,7 @@ class PduOutlets:
 
 @dataclass(frozen=True, slots=True)
 class SnmpOutlet:
-    """One outlet (fleet.ports.Outlet)."""
+    """One outlet (fleet.edges.Outlet)."""
 
     pdu: PduOutlets
     number: int

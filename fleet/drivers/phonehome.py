@@ -8,7 +8,7 @@ import re
 import uuid
 from typing import Any
 
-from fleet.ports import PhoneHome
+from fleet.edges import PhoneHome
 
 MAX_BODY_BYTES = 16 * 1024
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")

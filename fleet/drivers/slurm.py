@@ -1,4 +1,4 @@
-"""Slurm through `scontrol` (fleet.ports.Scheduler): argument lists, no shell, one node at a time. And no scheduler at all.
+"""Slurm through `scontrol` (fleet.edges.Scheduler): argument lists, no shell, one node at a time. And no scheduler at all.
 
 Only what `scontrol` of every release since 20.11 prints is read; `--json` needs plugins that many installations lack.
 """
@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fleet.clock import Clock
+from fleet.edges import SchedulerNode, SchedulerState
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
-from fleet.ports import SchedulerNode, SchedulerState
 
 _AT_ONCE = 8
 """slurmctld serves everybody's submissions too (Slurm's high-throughput guide: keep RPCs few)."""

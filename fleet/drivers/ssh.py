@@ -14,8 +14,8 @@ from pathlib import Path
 import asyncssh
 
 from fleet.clock import Clock
+from fleet.edges import CommandResult
 from fleet.errors import NodeFault, Reason, Transient, UsageError
-from fleet.ports import CommandResult
 
 OUTPUT_LIMIT_BYTES = 4 * 2**20
 """Of each stream. A kernel log is at most a few MiB, a dcgmi document 100 KiB."""
@@ -74,7 +74,7 @@ def read_client_key(path: Path) -> asyncssh.SSHKey:
 
 
 class SshShell:
-    """Fulfils fleet.ports.HostShell for one node. The connection is made when it is needed, and again when it has broken."""
+    """Fulfils fleet.edges.HostShell for one node. The connection is made when it is needed, and again when it has broken."""
 
     def __init__(self, *, address: SshAddress, host_key: str, client_key: asyncssh.SSHKey, clock: Clock) -> None:
         """`host_key` is the OpenSSH public key line of the one machine that may answer.

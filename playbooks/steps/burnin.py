@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from fleet.edges import HostShell
 from fleet.errors import NodeFault, Reason
 from fleet.events import Json
-from fleet.ports import HostShell
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from inventory.text import InputError
 from playbooks.burnin.judging import argv, judge, overall, worse_than_before
@@ -19,7 +19,7 @@ from playbooks.registry import step
 from playbooks.steps.waiting import again
 
 INSTALL = "install"
-"""The effect of os.image whose result holds the phone-home (fleet.ports.PhoneHome) of the OS that it installed, as `home`."""
+"""The effect of os.image whose result holds the phone-home (fleet.edges.PhoneHome) of the OS that it installed, as `home`."""
 _BURNIN, _BEFORE = "burn-in", "before"
 _SHOWN = 3
 """Findings that a sentence names; all of them are in the journal."""

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from fleet.edges import SchedulerNode, SchedulerState
 from fleet.errors import NodeFault, Reason
 from fleet.events import Json
 from fleet.gate import Aborted
-from fleet.ports import SchedulerNode, SchedulerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
 from playbooks.steps.waiting import again

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fleet.edges import CommandResult, HostShell, PhoneHome
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient, UsageError
 from fleet.events import Json
-from fleet.ports import BootMedia, CommandResult, HostShell, PhoneHome, PowerState
+from fleet.ports import BootMedia, PowerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
 from playbooks.steps.power import host_off, host_on

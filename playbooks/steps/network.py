@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from fleet.edges import SwitchCli
 from fleet.errors import NodeFault, Reason, Transient, UsageError
 from fleet.events import Json
-from fleet.ports import SwitchCli
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.cables import Cable, cables_of, same_port, silent, wrong
 from playbooks.portconfig import former, rendered, vlan_id

@@ -19,8 +19,8 @@ from fleet.drivers.pdu import MIBS, OutletMap, PduOutlets
 from fleet.drivers.snmp import Endpoint, SnmpUser
 from fleet.drivers.ssh import SshAddress, SshShell, read_client_key
 from fleet.drivers.switch import SwitchAccess, SwitchDriver
+from fleet.edges import OutletState
 from fleet.errors import UsageError
-from fleet.ports import OutletState
 from fleet.sim.layout import Layout, read_layout
 from inventory.model import (
     Bmc,

@@ -3,7 +3,7 @@
 import pytest
 from support.around import link
 
-from fleet.ports import Neighbour
+from fleet.edges import Neighbour
 from playbooks.cables import Cable, cables_of, same_port, silent, wrong
 
 LINKS = (link("gpu0017:rail1", "leaf01:p17"), link("gpu0017:rail2", "leaf02:p17"))

@@ -7,8 +7,8 @@ import pytest
 from support.around import Memory, context, link, walk
 from support.clock import VirtualClock
 
+from fleet.edges import Neighbour
 from fleet.errors import OutcomeUnknown, UsageError
-from fleet.ports import Neighbour
 from fleet.state import Effect, NodeState, NodeStatus
 from playbooks.steps.network import NetworkConfig
 
@@ -17,7 +17,7 @@ LINKS = (link("n1:eth0", "a:Ethernet1"), link("n1:eth1", "a:Ethernet2"), link("n
 
 @dataclass(slots=True)
 class ModelSwitch:
-    """Fulfils fleet.ports.SwitchCli as an Arista switch would."""
+    """Fulfils fleet.edges.SwitchCli as an Arista switch would."""
 
     vlans: dict[str, str] = field(default_factory=lambda: {"Ethernet1": "1", "Ethernet2": "7"})
     dead_ports: frozenset[str] = frozenset()
@@ -28,24 +28,24 @@ class ModelSwitch:
     platform: str = "arista_eos"
 
     async def running_config(self) -> str:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         blocks = [f"interface {port}\n   switchport access vlan {vlan}\n!" for port, vlan in self.vlans.items()]
         return "\n".join(blocks)
 
     async def neighbours(self) -> tuple[Neighbour, ...]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return ()
 
     async def access_vlans(self) -> Mapping[str, str]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return dict(self.vlans)
 
     async def difference(self, lines: tuple[str, ...]) -> str:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return "\n".join(lines)
 
     async def push(self, lines: tuple[str, ...]) -> None:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         self.pushes.append(lines)
         applied = self.drops.pop(0) if self.drops else None
         if applied is not False:
@@ -54,7 +54,7 @@ class ModelSwitch:
             raise OutcomeUnknown("push", "the link broke")
 
     async def restore(self, config: str) -> None:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         raise AssertionError("the step never puts back what others may have changed")
 
     def _commit(self, lines: tuple[str, ...]) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.drivers.switch import replies
+from fleet.edges import Neighbour
 from fleet.errors import NodeFault, Reason
-from fleet.ports import Neighbour
 
 PARSERS = (replies.eos_neighbours, replies.eos_access_vlans, replies.nvue_neighbours, replies.nvue_access_vlans)
 JSON = st.recursive(

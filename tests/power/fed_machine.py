@@ -1,12 +1,13 @@
-"""A machine with two feeds, and the PDU outlets that feed it (fleet.ports.Outlet), by the model of tests/support."""
+"""A machine with two feeds, and the PDU outlets that feed it (fleet.edges.Outlet), by the model of tests/support."""
 
 import math
 from dataclasses import dataclass, field
 
 from support.machine import AWAY_S, Machine, Process
 
+from fleet.edges import OutletState
 from fleet.errors import OutcomeUnknown, Transient
-from fleet.ports import OutletState, PowerState
+from fleet.ports import PowerState
 from inventory.baseline import Activation
 
 DRAINED_S = 30.0
@@ -64,7 +65,7 @@ class ModelOutlet:
             raise Transient(f"{self.name}: no answer")
 
     async def state(self) -> OutletState:
-        """See fleet.ports.Outlet.state."""
+        """See fleet.edges.Outlet.state."""
         await self._pass()
         return OutletState.ON if self.name in self.machine.live else OutletState.OFF
 
@@ -74,7 +75,7 @@ class ModelOutlet:
         return 2000.0 if self.elsewhere or self.machine.power is PowerState.ON else 60.0
 
     async def switch(self, wanted: OutletState) -> None:
-        """See fleet.ports.Outlet.switch."""
+        """See fleet.edges.Outlet.switch."""
         await self._pass()
         fault = f"{self.name} {wanted}"
         if self.machine.fault(f"{fault}:unsent"):

@@ -10,7 +10,7 @@ from support.steps import Around, Rig
 
 from fleet.clock import SystemClock
 from fleet.drivers.slurm import SlurmScheduler
-from fleet.ports import SchedulerState
+from fleet.edges import SchedulerState
 
 pytestmark = [pytest.mark.skipif(bool(lacking()), reason=lacking() or "-"), pytest.mark.timeout(120)]
 SPEED = 100.0

@@ -7,8 +7,8 @@ from conftest import Fake
 from support.steps import LeapClock
 
 from fleet.drivers.slurm import NoScheduler, SlurmScheduler, read_node, read_state
+from fleet.edges import SchedulerState
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
-from fleet.ports import SchedulerState
 
 STATES = {
     SchedulerState.IN_SERVICE: ["IDLE", "MIXED", "ALLOCATED", "IDLE+RESERVED", "MIXED+COMPLETING", "IDLE~", "UNKNOWN", "ODD"],

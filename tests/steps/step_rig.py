@@ -15,11 +15,12 @@ from fleet import events as ev
 from fleet.context import Context
 from fleet.drivers.switch.connection import ANSWER_S, Terminal
 from fleet.drivers.switch.driver import DIALECTS
+from fleet.edges import Edges, Neighbour, SwitchCli
 from fleet.engine import Ledger
 from fleet.errors import Transient
 from fleet.gate import Gate
 from fleet.journal import SqliteJournal
-from fleet.ports import Bmc, Edges, Neighbour, SwitchCli
+from fleet.ports import Bmc
 from fleet.sim.cabling import Cabling
 from fleet.sim.faults import NodeFaults
 from fleet.sim.layout import Layout, SwitchSpec
@@ -58,7 +59,7 @@ class Wire(Terminal):
 
 @dataclass(slots=True)
 class Leaf:
-    """A leaf of the hall (fleet.ports.SwitchCli), driven in its own dialect; a fresh terminal for each command."""
+    """A leaf of the hall (fleet.edges.SwitchCli), driven in its own dialect; a fresh terminal for each command."""
 
     switch: Switch
     silent: int = 0
@@ -67,7 +68,7 @@ class Leaf:
 
     @property
     def platform(self) -> str:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return self.switch.spec.platform
 
     @property
@@ -76,31 +77,31 @@ class Leaf:
         return {port: self.switch.vlan_of(port) for port in self.switch.running.ports}
 
     async def running_config(self) -> str:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return self._do(lambda dialect, wire: dialect.running_config(wire))
 
     async def neighbours(self) -> tuple[Neighbour, ...]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return self._do(lambda dialect, wire: dialect.neighbours(wire))
 
     async def access_vlans(self) -> Mapping[str, str]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         if self.silent:
             self.silent -= 1
             raise Transient(f"{self.switch.spec.name}: no answer")
         return self._do(lambda dialect, wire: dialect.access_vlans(wire))
 
     async def difference(self, lines: tuple[str, ...]) -> str:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return self._do(lambda dialect, wire: dialect.difference(wire, lines))
 
     async def push(self, lines: tuple[str, ...]) -> None:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         self.pushes.append(lines)
         self._do(lambda dialect, wire: dialect.push(wire, lines))
 
     async def restore(self, config: str) -> None:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         raise AssertionError("no step puts back what others may have changed")
 
     def _do(self, work: Callable[[Any, Terminal], Seen]) -> Seen:

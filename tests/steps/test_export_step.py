@@ -70,14 +70,14 @@ class Seen:
 
 @dataclass(slots=True)
 class Publishing:
-    """The part of fleet.ports.Edges that publishes, counted; and failing, the first times."""
+    """The part of fleet.edges.Edges that publishes, counted; and failing, the first times."""
 
     exports: Exports
     silent: int = 0
     published: list[str] = field(default_factory=list)
 
     async def publish(self, exporter: str, seen: Sighting) -> str:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         if self.silent:
             self.silent -= 1
             raise Transient(f"{exporter} does not answer")
@@ -125,6 +125,18 @@ def test_one_that_was_done_does_not_count_for_another(tmp_path: Path, declared: 
         Met(str(tmp_path / "out/gpu1.csv")),
     )
     assert edges.published == ["json", "csv"]
+
+
+def test_the_same_exporter_later_is_another_export(tmp_path: Path, declared: Inventory) -> None:
+    place, edges = life(tmp_path, declared)
+    later = ("9 inventory.export json", JSON[1], JSON[2])
+
+    async def story() -> None:
+        await place.prepare()
+        await place.walk([JSON, later])
+
+    place.clock.run(story())
+    assert edges.published == ["json", "json"]
 
 
 @pytest.mark.parametrize("written", [False, True], ids=["before the disk", "after the disk"])

@@ -6,11 +6,12 @@ from typing import cast
 from fleet import events as ev
 from fleet.clock import Clock
 from fleet.context import Context
+from fleet.edges import Edges, SwitchCli
 from fleet.errors import NodeFault
 from fleet.gate import Gate
 from fleet.plan import PlannedNode
 from fleet.policy.admission import Domains
-from fleet.ports import Bmc, Edges, SwitchCli
+from fleet.ports import Bmc
 from fleet.state import NodeState, NodeStatus, fold_node
 from fleet.step import Met, Step, StepSpec
 from inventory.model import End, Link, NodeId, SwitchId
@@ -46,12 +47,12 @@ class Memory:
 
 @dataclass(slots=True)
 class Switches:
-    """The part of fleet.ports.Edges that switches are."""
+    """The part of fleet.edges.Edges that switches are."""
 
     switches: dict[str, SwitchCli]
 
     async def switch(self, switch: str) -> SwitchCli:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         return self.switches[switch]
 
 

@@ -13,10 +13,10 @@ from fleet.drivers.images import ImageServer
 from fleet.drivers.installs import ImageInstalls
 from fleet.drivers.redfish import RedfishBmc, RedfishDriver
 from fleet.drivers.ssh import SshAddress, SshShell, read_client_key
+from fleet.edges import HostShell, Installs, Outlet, Scheduler, SwitchCli
 from fleet.gate import Gate
 from fleet.plan import PlannedNode
 from fleet.policy.admission import Domains
-from fleet.ports import HostShell, Installs, Outlet, Scheduler, SwitchCli
 from fleet.profile import Profile
 from fleet.state import NodeState, NodeStatus, fold_node
 from fleet.step import StepSpec
@@ -62,7 +62,7 @@ class Memory:
 
 @dataclass(slots=True, kw_only=True)
 class HallEdges:
-    """Shells and images of a hall. Fulfils fleet.ports.Edges as far as imaging goes."""
+    """Shells and images of a hall. Fulfils fleet.edges.Edges as far as imaging goes."""
 
     hall: dict[str, Any]
     clock: Clock

@@ -8,10 +8,10 @@ from typing import Any
 from fleet import events as ev
 from fleet.clock import Clock
 from fleet.context import Context
+from fleet.edges import Outlet, Scheduler
 from fleet.engine import Ledger
 from fleet.gate import Gate
 from fleet.journal import SqliteJournal
-from fleet.ports import Outlet, Scheduler
 from fleet.state import replay
 from fleet.step import StepSpec
 from inventory.model import Node
@@ -50,7 +50,7 @@ class LeapClock:
 
 @dataclass(slots=True, kw_only=True)
 class Around:
-    """The edges that power and drain use (fleet.ports.Edges)."""
+    """The edges that power and drain use (fleet.edges.Edges)."""
 
     scheduler: Scheduler | None = None
     fed_by: tuple[Outlet, ...] = ()

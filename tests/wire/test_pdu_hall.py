@@ -19,10 +19,10 @@ from fleet.clock import SystemClock
 from fleet.drivers.pdu import MIBS, OutletMap, PduOutlets
 from fleet.drivers.redfish import RedfishDriver
 from fleet.drivers.snmp import Endpoint, SnmpUser
+from fleet.edges import OutletState
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.journal import SqliteJournal
 from fleet.outlets import outlet_offers
-from fleet.ports import OutletState
 from fleet.vendors import profile_named
 from inventory.baseline import Activation
 from inventory.model import Bmc, Credential, CredentialId, FeedId, Node, NodeId, PduId, SecretRef, Tls

@@ -18,11 +18,12 @@ from fleet import events as ev
 from fleet.clock import SystemClock
 from fleet.context import Context
 from fleet.drivers.ssh import SshAddress, SshShell, read_client_key
+from fleet.edges import Edges
 from fleet.errors import NodeFault, Reason, Transient
 from fleet.gate import Gate
 from fleet.plan import PlannedNode
 from fleet.policy.admission import Domains
-from fleet.ports import Bmc, Edges
+from fleet.ports import Bmc
 from fleet.sim.faults import read_faults
 from fleet.sim.hall import Hall, HallSpec
 from fleet.sim.layout import read_layout
@@ -50,7 +51,7 @@ class Impatient(SystemClock):
 
 @dataclass(slots=True)
 class Place:
-    """A hall with one node, and shells to it. Fulfils what a burn-in needs of fleet.ports.Edges."""
+    """A hall with one node, and shells to it. Fulfils what a burn-in needs of fleet.edges.Edges."""
 
     hall: Hall
     doc: dict[str, Any]
@@ -70,11 +71,11 @@ class Place:
         return shell
 
     async def shell(self, _node: Node, host_key: str) -> SshShell:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         return self.shells[0] if self.shells else self.make(host_key=host_key)
 
     def host_key(self, node: Node) -> str:
-        """See fleet.ports.Edges."""
+        """See fleet.edges.Edges."""
         return str(self.doc["hosts"][str(node.id)].get("host_key", ""))
 
     def truth(self) -> Any:

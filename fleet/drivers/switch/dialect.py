@@ -5,8 +5,8 @@ from typing import Protocol
 
 from fleet.drivers.switch.connection import Terminal
 from fleet.drivers.switch.replies import excerpt
+from fleet.edges import Neighbour
 from fleet.errors import NodeFault, Reason, Transient
-from fleet.ports import Neighbour
 
 LINES_LIMIT = 20_000
 LINE_CHARS = 1000
@@ -24,19 +24,19 @@ class Dialect(Protocol):
         """Whole, as `restore` takes it."""
 
     def neighbours(self, terminal: Terminal) -> tuple[Neighbour, ...]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
 
     def access_vlans(self, terminal: Terminal) -> Mapping[str, str]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
 
     def difference(self, terminal: Terminal, lines: tuple[str, ...]) -> str:
         """What `push` would change; nothing is changed. Empty: nothing."""
 
     def push(self, terminal: Terminal, lines: tuple[str, ...]) -> None:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
 
     def restore(self, terminal: Terminal, config: str) -> None:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
 
 
 def require_typable(name: str, lines: tuple[str, ...]) -> None:

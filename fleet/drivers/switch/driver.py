@@ -1,4 +1,4 @@
-"""`fleet.ports.SwitchCli`: asyncio in front, Netmiko in one bounded pool of threads behind.
+"""`fleet.edges.SwitchCli`: asyncio in front, Netmiko in one bounded pool of threads behind.
 
 A switch has one connection, and one command at a time: a commit replaces the whole configuration with what the session
 began from, so two at once would lose one's changes. Waiting for one's turn takes no thread.
@@ -16,9 +16,9 @@ from fleet.drivers.switch.connection import SwitchAccess, Terminal, known_hosts_
 from fleet.drivers.switch.dialect import Dialect
 from fleet.drivers.switch.eos import Eos
 from fleet.drivers.switch.nvue import Nvue
+from fleet.edges import Neighbour
 from fleet.errors import UsageError
 from fleet.limits import retrying
-from fleet.ports import Neighbour
 
 THREADS = 32
 """The measured optimum on two cores (measurements.md: 18 CPU-ms a device; above 100 prompts are misread)."""
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 class NetmikoSwitch:
-    """Fulfils fleet.ports.SwitchCli. Reads are retried; what has an effect never is."""
+    """Fulfils fleet.edges.SwitchCli. Reads are retried; what has an effect never is."""
 
     def __init__(
         self, access: SwitchAccess, dialect: Dialect, *, pool: ThreadPoolExecutor, keys: Path, clock: Clock
@@ -48,27 +48,27 @@ class NetmikoSwitch:
         return self._access.platform
 
     async def running_config(self) -> str:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return await self._read(self._dialect.running_config)
 
     async def neighbours(self) -> tuple[Neighbour, ...]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return await self._read(self._dialect.neighbours)
 
     async def access_vlans(self) -> Mapping[str, str]:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return await self._read(self._dialect.access_vlans)
 
     async def difference(self, lines: tuple[str, ...]) -> str:
-        """See fleet.ports.SwitchCli."""
+        """See fleet.edges.SwitchCli."""
         return await self._read(lambda terminal: self._dialect.difference(terminal, lines))
 
     async def push(self, lines: tuple[str, ...]) -> None:
-        """See fleet.ports.SwitchCli. Transient: it certainly did not happen."""
+        """See fleet.edges.SwitchCli. Transient: it certainly did not happen."""
         await self._do(lambda terminal: self._dialect.push(terminal, lines))
 
     async def restore(self, config: str) -> None:
-        """See fleet.ports.SwitchCli. Everything that others changed since the backup is lost."""
+        """See fleet.edges.SwitchCli. Everything that others changed since the backup is lost."""
         await self._do(lambda terminal: self._dialect.restore(terminal, config))
 
     async def close(self) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from fleet.drivers.switch import replies
 from fleet.drivers.switch.connection import Terminal
 from fleet.drivers.switch.dialect import DIFFERENCE_CHARS, refused_commit, refused_line, require_typable
+from fleet.edges import Neighbour
 from fleet.errors import NodeFault, OutcomeUnknown, Transient
-from fleet.ports import Neighbour
 
 SESSION = "fleetwave"
 """One name, so that what a crash left is found and aborted before the next begins."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from fleet.drivers.switch import replies
 from fleet.drivers.switch.connection import Terminal
 from fleet.drivers.switch.dialect import DIFFERENCE_CHARS, refused_commit, refused_line, require_typable
+from fleet.edges import Neighbour
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
-from fleet.ports import Neighbour
 
 _FILE = "fleetwave-candidate.yaml"
 """In the user's own directory: a name in /tmp could be somebody else's link."""

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fleet.edges import Neighbour
 from fleet.errors import NodeFault, Reason
-from fleet.ports import Neighbour
 
 _NAME_CHARS = 255
 """LLDP system names and port ids (IEEE 802.1AB 8.5: at most 255 octets)."""
