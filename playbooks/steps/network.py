@@ -121,9 +121,8 @@ class NetworkRestore:
         try:
             astray = await _astray(ctx, {name: intent["was"] for name, intent in past.items()})
         except Transient as silent:
-            return Unmet(
-                f"not known ({silent}); before: {_past(past, past)}"
-            )  # one silent switch must not keep the others back
+            # Not raised: one silent switch must not keep the others from being put back.
+            return Unmet(f"not known ({silent}); before: {_past(past, past)}")
         if astray:
             return Unmet(f"{_sentences(astray)}; before: {_past(past, astray)}")
         return Met(f"as before: {_past(past, past)}")

@@ -9,6 +9,7 @@ from support.machine import Crash
 
 from fleet.errors import NodeFault, Reason
 from fleet.sim.faults import Effect, NodeFaults, Rule
+from fleet.state import NodeState
 from fleet.step import StepSpec
 from playbooks.steps.network import NetworkConfig, NetworkRestore
 
@@ -97,16 +98,17 @@ def test_a_crash_at_any_append_changes_nothing(tmp_path: Path, written: bool) ->
         leaves = a, b = pair()
         place = life(folder, leaves)
 
-        async def story(place: Life = place, dies_at: int = places) -> bool:
+        async def story(place: Life = place, dies_at: int = places) -> tuple[bool, NodeState]:
             await moved(place)
             try:
                 await place.walk([PROVISIONING, TENANT, RESTORE], dies_at=dies_at, written=written)
             except Crash:
                 await place.walk([PROVISIONING, TENANT, RESTORE])
-                return True
-            return False
+                return True, await place.state()
+            return False, await place.state()
 
-        died = place.clock.run(story())
+        died, left = place.clock.run(story())
+        assert [key for key, effect in left.effects.items() if effect.result is None] == []
         assert {"a": a.vlans, "b": b.vlans} == WAS, f"died at append {places}"
         assert [len(each.pushes) for each in leaves] == [3, 3], f"died at append {places}"
         if not died:
@@ -164,3 +166,27 @@ def test_a_switch_that_refuses_every_commit_is_told_with_what_was_before(tmp_pat
     assert str(left).startswith("a could not be put back (")
     assert str(left).endswith("a:Ethernet1 in VLAN 7, a:Ethernet2 in VLAN 1 before")
     assert (len(a.pushes), b.vlans) == (5, WAS["b"])
+
+
+class Deaf(Leaf):
+    """Accepts what is pushed, and does nothing."""
+
+    async def push(self, lines: tuple[str, ...]) -> None:
+        """See Leaf."""
+        self.pushes.append(lines)
+
+
+def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
+    a, b = pair()
+    place = life(tmp_path, (a, b))
+
+    async def story() -> NodeFault:
+        await moved(place)
+        place.edges = switches(Deaf(a.switch), b)
+        with pytest.raises(NodeFault) as left:
+            await place.walk([PROVISIONING, TENANT, RESTORE])
+        return left.value
+
+    left = place.clock.run(story())
+    assert left.reason is Reason.SWITCH_REFUSED
+    assert "committed and read back: a:Ethernet1 is in VLAN 200" in str(left)
