@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet import events as ev
+from fleet.edges import Edges
 from fleet.engine import Engine, Ledger, Watcher
 from fleet.events import Event, Recorded, RolloutId
 from fleet.executor import LocalExecutor
@@ -168,6 +169,8 @@ class Hall:
     machines: dict[str, Machine]
     appends: list[int] = field(default_factory=list)
     """Appends of each process so far."""
+    edges: Callable[[Process], Edges] | None = None
+    """What stands around the nodes, as one process sees it."""
 
     async def prepare(self) -> None:
         """The plan is in the journal, as after `fleet plan`."""
@@ -227,7 +230,7 @@ class Running:
         self.journal = journal
         self.gate = gate
         self.ledger = Ledger(journal, state, (watch(self),) if watch else ())
-        profiles = {"model": profile(*hall.plan.targets)}
+        profiles = {"model": profile(*(target.component for target in hall.plan.targets.values()))}
         plan = Plan.from_json(state.plan)
         around = Surroundings(
             rollout=ROLLOUT,
@@ -238,6 +241,7 @@ class Running:
             clock=hall.clock,
             gate=self.gate,
             recorder=self.ledger,
+            edges=hall.edges(process) if hall.edges else None,
         )
         leftovers = open_leftovers((row.node, row.context, row.uri) for row in journal.open_sessions())
         self.engine = Engine(
