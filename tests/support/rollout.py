@@ -22,7 +22,7 @@ from fleet.state import RolloutState, replay
 from fleet.step import StepSpec
 from fleet.survey import open_leftovers
 from inventory.baseline import Activation, Baseline, ComponentBaseline, Fits, PreviousImage, SteppingStone
-from inventory.model import Bmc, CredentialId, FeedId, Node, NodeId, RackId
+from inventory.model import Bmc, CredentialId, FeedId, Link, Node, NodeId, RackId
 from inventory.observed import FirmwareItem, Observation
 from playbooks.registry import make
 from support.clock import VirtualClock
@@ -171,6 +171,8 @@ class Hall:
     """Appends of each process so far."""
     edges: Callable[[Process], Edges] | None = None
     """What stands around the nodes, as one process sees it."""
+    links: dict[str, tuple[Link, ...]] = field(default_factory=dict)
+    """Node -> its cables."""
 
     async def prepare(self) -> None:
         """The plan is in the journal, as after `fleet plan`."""
@@ -242,6 +244,7 @@ class Running:
             gate=self.gate,
             recorder=self.ledger,
             edges=hall.edges(process) if hall.edges else None,
+            links=hall.links,
         )
         leftovers = open_leftovers((row.node, row.context, row.uri) for row in journal.open_sessions())
         self.engine = Engine(
