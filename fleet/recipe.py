@@ -7,7 +7,7 @@ component flashed; then one `firmware.activate` with the least power actions tha
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class RecipeBook:
     baseline: Baseline
     sizes: Mapping[Path, int]
     """Bytes of each image, read when the images were verified."""
+    takes_s: Mapping[str, float] = field(default_factory=dict)
+    """Step -> field seconds, of those that no profile knows."""
     downgrade: str = ""
     """Non-empty when the goals themselves are a way back (`fleet rollback`): why downgrades are let through."""
 
@@ -74,7 +76,7 @@ class RecipeBook:
             for step in steps
             if step.name == UPDATE
         )
-        expected_s += _activation_s(actions, profile)
+        expected_s += _activation_s(actions, profile) + sum(self.takes_s.get(step.name, 0.0) for step in steps)
         name = _name(profile, steps, ways, actions)
         recipe = Recipe(name=name, steps=tuple(steps), ways_back=tuple(ways), activation=actions, expected_s=expected_s)
         return recipe, targets

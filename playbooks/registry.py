@@ -28,6 +28,10 @@ class Announced:
     """
     summary: str
     """First line of the docstring."""
+    takes_s: float = 0.0
+    """Field seconds, if nothing goes wrong: an estimate for people. What firmware takes its profile knows."""
+    undo: str = ""
+    """What can be undone of it, as the plan says before the start; empty where there is nothing to undo."""
 
 
 _STEPS: dict[str, Announced] = {}
@@ -35,15 +39,22 @@ _OURS = ("firmware", "drain", "network", "image", "burnin", "export", "verify")
 """Modules of playbooks.steps that announce steps."""
 
 
-def step(name: str, *, arguments: tuple[str, ...] | None = ()) -> Callable[[Made], Made]:
-    """Announce a step under its name."""
+def step(
+    name: str, *, arguments: tuple[str, ...] | None = (), takes_s: float = 0.0, undo: str = ""
+) -> Callable[[Made], Made]:
+    """Announce a step under its name. The rest as in Announced."""
 
     def announce(made: Made) -> Made:
         if name in _STEPS:
             raise ValueError(f"two steps are called {name!r}: {_STEPS[name].make} and {made}")
         summary = (made.__doc__ or "").strip().partition("\n")[0]
         _STEPS[name] = Announced(
-            name=name, make=cast("Callable[..., Step]", made), arguments=arguments, summary=summary
+            name=name,
+            make=cast("Callable[..., Step]", made),
+            arguments=arguments,
+            summary=summary,
+            takes_s=takes_s,
+            undo=undo,
         )
         return made
 

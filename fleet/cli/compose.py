@@ -29,6 +29,7 @@ from inventory.load import load
 from inventory.model import Inventory, Node
 from inventory.select import SelectorError, parse_selector
 from playbooks.names import with_vlans
+from playbooks.registry import steps as known_steps
 from playbooks.schema import Playbook, load_playbook
 
 Result = TypeVar("Result")
@@ -115,7 +116,8 @@ def make_plan(
     sources: Sources, surveys: list[Survey], *, baseline: Baseline, steps: tuple[StepSpec, ...], downgrade: str = ""
 ) -> Plan:
     """Pure, but for the sizes of the images."""
-    book = RecipeBook(steps=steps, baseline=baseline, sizes=_sizes(baseline), downgrade=downgrade)
+    takes_s = {name: announced.takes_s for name, announced in known_steps().items()}
+    book = RecipeBook(steps=steps, baseline=baseline, sizes=_sizes(baseline), takes_s=takes_s, downgrade=downgrade)
     return build(
         playbook=sources.playbook.name,
         baseline=baseline,

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from fleet.plan import Plan
 from fleet.words import clean, plural
+from playbooks.registry import steps as known_steps
 
 _NAMES = 4
 
@@ -15,7 +16,7 @@ _NAMES = 4
 def show_plan(plan: Plan, console: Console) -> None:
     """Print it to `console`."""
     caps = plan.caps
-    title = f"[bold]{plan.playbook}[/] to baseline [bold]{plan.baseline}[/]"
+    title = f"[bold]{plan.playbook}[/]" + (f" to baseline [bold]{plan.baseline}[/]" if plan.baseline else "")
     if plan.order:
         console.print(
             f"{title}: {plural(len(plan.order), 'node')} in waves of {_sizes(caps.waves)}, at most {caps.max_in_flight} in"
@@ -42,7 +43,13 @@ def _recipes(plan: Plan, console: Console) -> None:
         recipe = plan.recipes[name]
         steps = [step.key for step in recipe.steps if step.name != "firmware.activate"]
         profile = next(node.profile for node in plan.nodes.values() if node.recipe == name)
-        back = "\n".join(f"{way.component}: {way.why}" for way in recipe.ways_back)
+        others = {step.name: known_steps()[step.name].undo for step in recipe.steps}
+        back = "\n".join(
+            [
+                *(f"{way.component}: {way.why}" for way in recipe.ways_back),
+                *(f"{name}: {undo}" for name, undo in others.items() if undo),
+            ]
+        )
         then = " + ".join(recipe.activation) or "nothing: all at baseline"
         table.add_row(profile, str(count), "\n".join(steps), then, back)
     console.print(table)

@@ -25,7 +25,7 @@ _SHOWN = 3
 """Findings that a sentence names; all of them are in the journal."""
 
 
-@step("burnin.run", arguments=("profile",))
+@step("burnin.run", arguments=("profile",), takes_s=180.0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BurninRun:
     """Test the node by a burn-in profile; it passes only if every expected part was seen to pass every test."""
@@ -56,7 +56,7 @@ class BurninRun:
             raise NodeFault(Reason.BURNIN_FAILED, summary["text"])
 
 
-@step("burnin.baseline", arguments=("profile",))
+@step("burnin.baseline", arguments=("profile",), takes_s=180.0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BurninBaseline:
     """Run the same tests before the rollout touches the node, so that burnin.run can compare; fails no node."""

@@ -25,7 +25,7 @@ def is_ours(seen: SchedulerNode) -> bool:
     return seen.reason.startswith(_OURS)
 
 
-@step("node.drain")
+@step("node.drain", undo="by node.undrain, or by a person; a node that fails stays drained")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeDrain:
     """Start no new work on the node, and wait until what runs on it has ended by itself."""

@@ -36,7 +36,7 @@ ONCE = "Once"
 DISABLED = "Disabled"
 
 
-@step("os.image", arguments=("os",))
+@step("os.image", arguments=("os",), takes_s=2400.0, undo="no: its disk is erased")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsImage:
     """Install an OS from an image that the BMC mounts, once, and confirm it by a login with the key that it phoned home."""

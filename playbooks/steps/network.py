@@ -25,7 +25,7 @@ _KEPT_CHARS = 4096
 """Of a difference, in the journal."""
 
 
-@step("network.config", arguments=("vlan",))
+@step("network.config", arguments=("vlan",), takes_s=120.0, undo="its ports go back where its firmware does")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
     """Put the leaf ports of the node into a VLAN; a wrong cable holds the node."""

@@ -22,7 +22,7 @@ _NAMED = 6
 """Steps that the evidence names."""
 
 
-@step("verify")
+@step("verify", takes_s=60.0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verify:
     """Everything that was done to the node still holds, read again."""
