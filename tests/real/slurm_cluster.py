@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 TOOLS = ("munged", "slurmctld", "slurmd", "scontrol", "sbatch", "squeue")
 NODES = ("gpu0001", "gpu0002", "gpu0003")
+_LOGGED = re.compile(r"\[([^\]]+)\] (.*)")
 _SBIN = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
@@ -82,11 +85,30 @@ class Cluster:
         assert said.strip().isdigit(), said
         return said.strip()
 
+    async def states(self, node: str) -> set[str]:
+        """Base state and flags of a node: IDLE, ALLOCATED, DRAIN ..."""
+        said = await self.run("scontrol", "show", "node", node)
+        found = re.search(r"^ +State=(\S+)", said, re.MULTILINE)
+        assert found, said
+        return set(found.group(1).split("+"))
+
+    async def reason(self, node: str) -> str:
+        """Why it is held, as it was given; empty where nobody gave a reason."""
+        said = await self.run("scontrol", "show", "node", node)
+        found = re.search(r"^ +Reason=(.*) \[\w+@[^]]*\]$", said, re.MULTILINE)
+        return found.group(1) if found else ""
+
+    def wrote(self, about: str) -> list[tuple[float, str]]:
+        """What slurmctld wrote into its own log with these words in it: epoch seconds and message, oldest first."""
+        lines = [_LOGGED.fullmatch(line) for line in (self.directory / "slurmctld.log").read_text().splitlines()]
+        told = [(line.group(1), line.group(2)) for line in lines if line]
+        return [(datetime.fromisoformat(at).timestamp(), text) for at, text in told if about in text]
+
 
 @asynccontextmanager
-async def cluster(directory: Path) -> AsyncIterator[Cluster]:
+async def cluster(directory: Path, nodes: tuple[str, ...] = NODES) -> AsyncIterator[Cluster]:
     """Start one; stop every process of it at the end."""
-    made = Cluster(directory=directory, conf=_configure(directory))
+    made = Cluster(directory=directory, conf=_configure(directory, nodes))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_stop, made)
         # Paths of Unix sockets are short (108 bytes), those of pytest are not.
@@ -104,9 +126,9 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
             "Success (0)", "sh", "-c", f"munge -S {_socket(directory)} -n | unmunge -S {_socket(directory)}"
         )
         await made.start("slurmctld", "-D", "-f", str(made.conf))
-        for node in NODES:
+        for node in nodes:
             await made.start("slurmd", "-D", "-N", node, "-f", str(made.conf))
-        for node in NODES:
+        for node in nodes:
             await made.until("State=IDLE ", "scontrol", "show", "node", node)
         yield made
 
@@ -115,11 +137,11 @@ def _socket(directory: Path) -> Path:
     return Path("/tmp") / f"fw-munge-{directory.name}.sock"  # noqa: S108  a short path; removed at the end
 
 
-def _configure(directory: Path) -> Path:
-    controller, *ports = free_ports(1 + len(NODES))
+def _configure(directory: Path, names: tuple[str, ...]) -> Path:
+    controller, *ports = free_ports(1 + len(names))
     nodes = [
         f"NodeName={name} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={port} CPUs=1"
-        for name, port in zip(NODES, ports, strict=True)
+        for name, port in zip(names, ports, strict=True)
     ]
     lines = [
         "ClusterName=real",
@@ -144,8 +166,11 @@ def _configure(directory: Path) -> Path:
         "SelectType=select/cons_tres",
         "SchedulerType=sched/builtin",
         "ReturnToService=0",
+        f"SlurmctldLogFile={directory / 'slurmctld.log'}",
+        "SlurmctldDebug=verbose",
+        "LogTimeFormat=iso8601_ms",
         *nodes,
-        f"PartitionName=all Nodes={','.join(NODES)} Default=YES State=UP",
+        f"PartitionName=all Nodes={','.join(names)} Default=YES State=UP",
     ]
     directory.chmod(0o755)
     (directory / "state").mkdir()
