@@ -1,6 +1,8 @@
 """`kill -9` at random moments of a rollout, resumed each time: the end must be that of a rollout that nobody disturbed.
 
     python tests/soak/soak.py --kills 50 --nodes 256 --faults five-percent --seed 1
+    python tests/soak/soak.py --journey --kills 50
+    python tests/soak/soak.py --journey --kills 0              # once, undisturbed, and judged
     python tests/soak/soak.py --resume-1024
 
 Exit code 1 if any node ends otherwise than undisturbed, or if anything happened that must never happen.
@@ -10,13 +12,16 @@ import argparse
 import statistics
 import sys
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from fleet.exits import Exit
-from soak.lives import Ordeal, Schedule, SoakError, endure, place
+from soak.lives import Ordeal, Place, Schedule, SoakError, endure, journey_place, place
 from soak.resuming import measure
 from soak.verdict import Outcome, differences, outcome
 
+SPEED = 600.0
+JOURNEY_SPEED = 150.0
 _TRAILS = 5
 """Differing nodes whose journal is printed whole."""
 
@@ -33,7 +38,7 @@ def main() -> int:
     say(f"everything is left in {folder}")
     try:
         if options.resume_1024:
-            return measure(folder, options.nodes or 1024, speed=options.speed, seed=options.seed, say=say)
+            return measure(folder, options.nodes or 1024, speed=options.speed or SPEED, seed=options.seed, say=say)
         return _soak(folder, options)
     except SoakError as error:
         say(f"soak: {error}")
@@ -46,9 +51,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--nodes", type=int, help="how many DGX H100 (256; with --resume-1024: 1024)")
-    parser.add_argument("--faults", default="five-percent", help="a shipped fault file by name, or a path")
+    parser.add_argument("--journey", action="store_true", help="the whole bring-up instead of firmware alone")
+    parser.add_argument("--select", default="", help="with --journey: which nodes of bring-up-256 (all)")
+    parser.add_argument(
+        "--faults", help="a shipped fault file by name, or a path (five-percent; with --journey: journey)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="which nodes are hit, and when we kill")
-    parser.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
+    parser.add_argument("--speed", type=float, help="simulated seconds per second (600; with --journey: 150)")
     parser.add_argument("--directory", type=Path, help="an empty folder; default: a new one")
     parser.add_argument(
         "--resume-1024", action="store_true", help="measure instead how fast a killed rollout is taken up again"
@@ -56,21 +65,42 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _place(folder: Path, options: argparse.Namespace) -> AbstractContextManager[Place]:
+    if options.journey:
+        return journey_place(
+            folder,
+            options.select,
+            speed=options.speed or JOURNEY_SPEED,
+            faults=options.faults or "journey",
+            seed=options.seed,
+        )
+    speed, faults = options.speed or SPEED, options.faults or "five-percent"
+    return place(folder, options.nodes or 256, speed=speed, faults=faults, seed=options.seed)
+
+
 def _soak(folder: Path, options: argparse.Namespace) -> int:
-    nodes = options.nodes or 256
-    hall = {"speed": options.speed, "faults": options.faults, "seed": options.seed}
-    with place(folder / "calm", nodes, **hall) as at:
+    with _place(folder / "calm", options) as at:
         calm = endure(at, None, say)
         undisturbed = outcome(at)
     say(f"undisturbed: {calm.wall_s:.1f} s, plan after {calm.planned_s:.1f} s, {_counts(undisturbed)}")
     if calm.exit not in {Exit.OK, Exit.NODES_FAILED}:
         raise SoakError(f"the undisturbed rollout ended with exit code {calm.exit}; see {folder / 'calm'}")
+    if not options.kills:
+        return _judged(undisturbed)
     schedule = Schedule.make(options.kills, options.seed, planned_s=calm.planned_s, progress=calm.progress)
-    with place(folder / "killed", nodes, **hall) as at:
+    with _place(folder / "killed", options) as at:
         killed = endure(at, schedule, say)
         disturbed = outcome(at)
     say(f"killed: {killed.wall_s:.1f} s, {_counts(disturbed)}")
     return _report(calm, undisturbed, killed, disturbed)
+
+
+def _judged(of: Outcome) -> int:
+    """What one rollout came to, by itself."""
+    for text in of.violations:
+        say(f"VIOLATION {text}")
+    say(f"nodes {len(of.state.nodes)} · {_counts(of)} · violations: {len(of.violations)}")
+    return 1 if of.violations else 0
 
 
 def _report(calm: Ordeal, undisturbed: Outcome, killed: Ordeal, disturbed: Outcome) -> int:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fleet import events as ev
 from fleet.cli.demo import hall_for, write_demo
 from fleet.cli.hall import RunningHall, read_hall
+from fleet.cli.journey import hall_for_journey, write_journey
+from fleet.cli.sim import fault_file
 from fleet.errors import UsageError
 from fleet.events import Recorded, RolloutId
 from fleet.journal import SessionRow
@@ -24,7 +27,7 @@ from fleet.state import RolloutState, fold, replay
 
 FLEET = Path(sys.executable).with_name("fleet")
 POLL_S = 0.01
-GIVE_UP_S = 900.0
+GIVE_UP_S = 1800.0
 """Wall seconds for one life: a process that takes longer hangs."""
 PROGRESS = (ev.NodeAdmitted, ev.StepStarted, ev.StepEnded, ev.IntentRecorded, ev.EffectRecorded, ev.NodeObserved)
 """What a rollout records once, however often its process dies: by these its age is counted."""
@@ -40,6 +43,14 @@ class Place:
 
     directory: Path
     hall: Path
+    given: tuple[str, ...]
+    """What `fleet apply` is told of it: playbook, inventory and whatever else is its own."""
+    before: dict[str, Any]
+    """The hall's truth before anything was done."""
+    faults: Path
+    """What is wrong in this hall."""
+    baseline: Path | None = None
+    """Of a journey: what its operator asked for."""
 
     @property
     def journal(self) -> Path:
@@ -52,8 +63,7 @@ class Place:
 
     def apply(self) -> list[str]:
         """The command line of a new rollout."""
-        files = [str(self.directory / "playbook.yaml"), "-i", str(self.directory / "inventory.yaml")]
-        return [str(FLEET), "apply", *files, "--hall", str(self.hall), "--journal", str(self.journal), "--yes"]
+        return [str(FLEET), "apply", *self.given, "--hall", str(self.hall), "--journal", str(self.journal), "--yes"]
 
     def command(self, *words: str) -> list[str]:
         """Another command over the same journal."""
@@ -100,17 +110,46 @@ def place(
     on_failure: str = "roll_back_node",
     budget: str = "100%",
 ) -> Iterator[Place]:
-    """A running hall of `nodes` DGX H100 and the files of a rollout over it. Several may run on one machine."""
+    """A running hall of `nodes` DGX H100 and the files of a firmware rollout over it. Several may run on one machine."""
     playbook = write_demo(directory, nodes, on_failure=on_failure, budget=budget)
+    given = (str(playbook), "-i", str(directory / "inventory.yaml"))
+    with _standing(lambda: hall_for(directory, playbook, speed=speed, faults=faults, seed=seed)) as hall:
+        before = read_hall(hall).truth()
+        yield Place(directory=directory, hall=hall, given=given, before=before, faults=fault_file(faults))
+
+
+@contextmanager
+def journey_place(directory: Path, select: str, *, speed: float, faults: str, seed: int) -> Iterator[Place]:
+    """A running hall of the selected nodes of bring-up-256 and all that is around them, and the files of their bring-up."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = write_journey(directory)
+    given = (str(files.playbook), "-i", str(files.inventory), "--baseline", str(files.baseline))
+    narrowed = ("--select", select) if select else ()
+    with _standing(
+        lambda: hall_for_journey(directory, files, select=select, speed=speed, faults=faults, seed=seed)
+    ) as hall:
+        yield Place(
+            directory=directory,
+            hall=hall,
+            given=(*given, *narrowed),
+            before=read_hall(hall).truth(),
+            faults=fault_file(faults),
+            baseline=files.baseline,
+        )
+
+
+@contextmanager
+def _standing(start: Callable[[], AbstractContextManager[Path]]) -> Iterator[Path]:
+    """The hall that `start` starts; once more if another one took its addresses between the look and the start."""
     with ExitStack() as stack:
         for attempts_left in range(4, -1, -1):
             try:
-                hall = stack.enter_context(hall_for(directory, playbook, speed=speed, faults=faults, seed=seed))
+                hall = stack.enter_context(start())
                 break
-            except UsageError as error:  # another hall took the addresses between the look and the start
+            except UsageError as error:
                 if not attempts_left or "taken" not in str(error):
                     raise
-        yield Place(directory=directory, hall=hall)
+        yield hall
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,19 +1,22 @@
 """What a rollout must have come to, whatever was done to its processes: judged by its journal and by the hall's ground truth."""
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from fleet import events as ev
 from fleet.cli.demo import judge
-from fleet.events import Recorded
+from fleet.errors import Reason
+from fleet.events import Recorded, RolloutId
 from fleet.state import TERMINAL, NodeStatus, RolloutState, RolloutStatus
 from fleet.words import moment, tell
+from soak.accepted import Goal, Judge
+from soak.counted import twice
 from soak.lives import Place
+from soak.surrounds import Surrounds, rules_of
 
 FORBIDDEN = ("power cuts during a flash", "bricked nodes", "sessions left open", "BMCs asked two things at once")
-"""Counts of fleet.cli.demo.judge that must be zero. Flashes are compared with intents below: an image may well be sent twice,
-under two intents."""
+"""Counts of fleet.cli.demo.judge that must be zero. Flashes are compared with intents (soak.counted): an image may well be sent
+twice, under two intents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +25,19 @@ class Outcome:
 
     state: RolloutState
     recorded: tuple[Recorded, ...]
-    truth: dict[str, Any]
+    after: Surrounds
     violations: tuple[str, ...]
 
+    @property
+    def truth(self) -> dict[str, Any]:
+        """What the hall says."""
+        return self.after.truth
+
     def of(self, node: str) -> dict[str, str]:
-        """What two rollouts are compared by: status and reason, and the version of each part that is in force."""
+        """What two rollouts are compared by: status and reason, the version of each part that is in force, and what is around it."""
         found = self.state.nodes[node]
         versions = {name: str(item["active"]) for name, item in self.truth["nodes"][node]["items"].items()}
-        return {"status": found.status.value, "reason": found.reason, **versions}
+        return {"status": found.status.value, "reason": found.reason, **versions, **self.after.facts(node)}
 
     def trail(self, node: str) -> str:
         """The journal of one node, and where its process died, in words."""
@@ -50,6 +58,7 @@ def outcome(at: Place) -> Outcome:
     truth = at.running().truth()
     recorded = tuple(at.recorded(rollout))
     state = at.state(rollout)
+    after = Surrounds(at.hall, truth)
     violations = (
         [f"{what}: {count}" for what, count in judge(truth).items() if what in FORBIDDEN and count]
         + [
@@ -59,9 +68,10 @@ def outcome(at: Place) -> Outcome:
         ]
         + [f"the journal believes in session {row.uri or row.context} on {row.node}" for row in at.open_sessions()]
         + _unfinished(state)
-        + _flashed_without_intent(recorded, truth)
+        + list(twice(recorded, after))
+        + _misjudged(at, rollout, state, after)
     )
-    return Outcome(state=state, recorded=recorded, truth=truth, violations=tuple(violations))
+    return Outcome(state=state, recorded=recorded, after=after, violations=tuple(violations))
 
 
 def _unfinished(state: RolloutState) -> list[str]:
@@ -74,41 +84,40 @@ def _unfinished(state: RolloutState) -> list[str]:
     return found
 
 
-def _flashed_without_intent(recorded: tuple[Recorded, ...], truth: dict[str, Any]) -> list[str]:
-    """Each part takes an image at most once for each intent that was not proven to have had no effect (rollout-science 4.3, I1)."""
-    allowed: Counter[tuple[str, str]] = Counter()
-    intended: dict[tuple[str, str], str] = {}
-    for item in recorded:
-        match item.event:
-            case ev.IntentRecorded(node=node, effect=effect, detail=detail) if "sha256" in detail:
-                intended[node, effect] = detail["sha256"]
-                allowed[node, detail["sha256"]] += 1
-            case ev.EffectAbsent(node=node, effect=effect) if (node, effect) in intended:
-                allowed[node, intended.pop((node, effect))] -= 1
-            case _:
-                pass
-    found = []
-    for node, box in truth["nodes"].items():
-        for part, item in box["items"].items():
-            written = Counter(flash["sha256"] for flash in item["flashes"])
-            found += [
-                f"{node} {part} was flashed {times} times with {digest[:12]} for {allowed[node, digest]} intents"
-                for digest, times in written.items()
-                if times > allowed[node, digest]
-            ]
-    return found
+def _misjudged(at: Place, rollout: RolloutId, state: RolloutState, after: Surrounds) -> list[str]:
+    """Of a journey: nodes whose end in the journal is not what the hall, or what was wrong with them, says."""
+    if not at.baseline:
+        return []
+    judge = Judge(
+        goal=Goal.read(at.baseline),
+        book=rules_of(at.faults),
+        before=Surrounds(at.hall, at.before),
+        after=after,
+        exported=at.directory / "journal.d" / rollout / "nodes",
+    )
+    return [f"{name}: {text}" for name, node in state.nodes.items() for text in judge.node(name, node)]
 
 
 def differences(one: Outcome, other: Outcome) -> dict[str, str]:
-    """Node -> how the two differ, for nodes that do."""
+    """Node -> how the two differ, for nodes that do. `one`: undisturbed; `other`: its processes were killed."""
     found = {}
     for node in one.state.nodes:
         before, after = one.of(node), other.of(node)
         unlike = [
             f"{key}: {before.get(key, 'nothing')!r} and {after.get(key, 'nothing')!r}"
             for key in sorted(before.keys() | after.keys())
-            if before.get(key) != after.get(key)
+            if before.get(key) != after.get(key) and not _less_certain(key, before, after)
         ]
         if unlike:
             found[node] = "; ".join(unlike)
     return found
+
+
+def _less_certain(key: str, before: dict[str, str], after: dict[str, str]) -> bool:
+    """Whether both hold the node for an installer's silence, which proves less to a process that was dead for a while.
+
+    It may have missed a call, and says so instead of guessing (os.image). Nothing else of that node may differ.
+    """
+    held = before["status"] == after["status"] == NodeStatus.QUARANTINED
+    told = (before["reason"], after["reason"])
+    return key == "reason" and held and told == (Reason.IMAGE_FAILED, Reason.OUTCOME_UNKNOWN)
