@@ -34,9 +34,15 @@ _REFUSALS = frozenset(
         Reason.NO_ACTIVATION,
         Reason.SWITCH_REFUSED,
         Reason.WRONG_CABLE,
+        Reason.EXPORT_REFUSED,
+        Reason.NO_EDGE,
     }
 )
 """Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open."""
+
+
+_DRAINS = frozenset({"node.drain", "node.undrain"})
+"""One takes back what the other did."""
 
 
 class Recorder(Protocol):
@@ -176,7 +182,9 @@ class Context:
 
     def _subject(self, spec: StepSpec) -> str:
         """What a step decides: the last step with a subject is the one that holds."""
-        return f"{UPDATE} {self._targets[str(spec.args['target'])].component}" if spec.name == UPDATE else spec.name
+        if spec.name == UPDATE:
+            return f"{UPDATE} {self._targets[str(spec.args['target'])].component}"
+        return "drain" if spec.name in _DRAINS else spec.name
 
     def pushed(self) -> Mapping[str, Json]:
         """See fleet.step.NodeContext."""

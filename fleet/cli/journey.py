@@ -17,6 +17,9 @@ from inventory.load import EXAMPLES, load
 from playbooks import LIBRARY
 
 OS_RELEASE = "24.04"
+_RACKS = "rack=r01|r09"
+"""One rack behind Cumulus leaves, one behind Arista leaves."""
+_SPEED, _SEED = 300.0, 0
 _OS_BYTES = 64 * 1024
 
 
@@ -57,6 +60,11 @@ def hall_for_journey(
         yield hall
     finally:
         sim.stop(hall, process)
+
+
+def demo(directory: Path, *, as_json: str, console: Console) -> Exit:
+    """The journey of two racks with faults in every part."""
+    return journey(directory, _RACKS, speed=_SPEED, faults="journey", seed=_SEED, as_json=as_json, console=console)
 
 
 def journey(

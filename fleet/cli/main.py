@@ -12,6 +12,7 @@ import typer
 
 from fleet.cli import apply as applying
 from fleet.cli import commands_control, commands_inventory, commands_look, commands_tui, compose, demo, sim
+from fleet.cli import journey as bring_up
 from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
 from fleet.errors import FleetError, Halt, UsageError
 from fleet.events import UnknownEvent
@@ -172,16 +173,20 @@ def demonstrate(
     faults: Annotated[str, typer.Option(help="a shipped fault file by name, or a path")] = "demo",
     seed: Annotated[int, typer.Option(help="which nodes are hit, how long they take")] = 0,
     as_json: AsJson = False,
+    journey: Annotated[
+        bool, typer.Option(help="then the whole journey of a node, bare metal to accepted, on two racks")
+    ] = True,
 ) -> None:
-    """A firmware rollout over a simulated hall, with faults on the way, from nothing to the report.
+    """A firmware rollout over a simulated hall, then the journey of 32 nodes from bare metal to accepted, with faults on the way.
 
     Example: [bold]fleet demo --nodes 64[/]
     """
-    result = demo.demo(
-        directory, nodes, speed=speed, faults=faults, seed=seed, as_json=_flag(as_json), console=applying.words()
-    )
+    console, lines = applying.words(), _flag(as_json)
+    ends = [demo.demo(directory, nodes, speed=speed, faults=faults, seed=seed, as_json=lines, console=console)]
+    if journey and ends[0] in {Exit.OK, Exit.NODES_FAILED}:
+        ends.append(bring_up.demo(directory / "journey", as_json=lines, console=console))
     # The demo injects faults: nodes that end rolled back or quarantined are what it shows.
-    raise typer.Exit(Exit.OK if result is Exit.NODES_FAILED else result)
+    raise typer.Exit(next((end for end in ends if end not in {Exit.OK, Exit.NODES_FAILED}), Exit.OK))
 
 
 @app.command("version")
