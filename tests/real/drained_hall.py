@@ -55,7 +55,7 @@ class Drained:
         """While this process runs; the test's own timeout ends a vain wait."""
         while not good():
             code = life.process.poll()
-            assert code is None or good(), f"fleet ended with {code}: {life.said()}"
+            assert code is None or good(), f"fleet ended with {code}, {self.statuses()}: {life.said()[-1000:]}"
             await asyncio.sleep(_LOOK_S)
 
     async def end(self, life: Life) -> int:

@@ -1,6 +1,7 @@
 """A real Slurm on loopback, for one test module: munged, slurmctld and a few slurmd, as processes of the test's own."""
 
 import asyncio
+import hashlib
 import os
 import re
 import secrets
@@ -134,7 +135,8 @@ async def cluster(directory: Path, nodes: tuple[str, ...] = NODES) -> AsyncItera
 
 
 def _socket(directory: Path) -> Path:
-    return Path("/tmp") / f"fw-munge-{directory.name}.sock"  # noqa: S108  a short path; removed at the end
+    own = hashlib.sha256(str(directory).encode()).hexdigest()[:16]  # several runs share this machine
+    return Path("/tmp") / f"fw-munge-{own}.sock"  # noqa: S108  a short path; removed at the end
 
 
 def _configure(directory: Path, names: tuple[str, ...]) -> Path:
