@@ -34,14 +34,21 @@ def outlet_offers(outlets: Collection[Outlet]) -> frozenset[Activation]:
     return frozenset({Activation.AC_CYCLE}) if outlets else frozenset()
 
 
-def unfinished(effects: Iterable[tuple[str, Json, Json | None]]) -> str | None:
-    """The key of the step that has announced an AC cycle by outlets and has no result of it; None: there is none.
+def unfinished(effects: Iterable[tuple[str, Json, Json | None]]) -> tuple[str, tuple[str, ...]] | None:
+    """The step that has announced an AC cycle by outlets and has no result of it: its key, and the outlets; None: there is none.
 
     Args:
         effects: (key, intent, result) of a node's effects, as the journal has them.
     """
-    open_keys = [key for key, intent, result in effects if result is None and "outlets" in intent]
-    return open_keys[-1].rpartition("/")[0] if open_keys else None
+    open_cycles = [
+        (key, intent["outlets"]) for key, intent, result in effects if result is None and "outlets" in intent
+    ]
+    return (open_cycles[-1][0].rpartition("/")[0], tuple(open_cycles[-1][1])) if open_cycles else None
+
+
+def was_cut(effects: Iterable[str]) -> bool:
+    """Whether an outlet of the node was told to go off, by the keys of its effects."""
+    return any("/outlet-off " in key for key in effects)
 
 
 class Wired(Protocol):
@@ -105,27 +112,41 @@ async def prove_wiring(outlets: Collection[Outlet], before_w: Json, clock: Clock
         await clock.sleep(_LOOK_S)
 
 
-async def cycle_outlets(ctx: NodeContext) -> None:
+def cut_begun(ctx: NodeContext, names: Iterable[str]) -> bool:
+    """Whether this step has told an outlet to go off. Until then nothing is dark, and everything has to be proven anew."""
+    return any(ctx.announced(_effect(OutletState.OFF, name)) for name in names)
+
+
+async def cut_over(ctx: NodeContext, names: Collection[str]) -> bool:
+    """Whether going on with a cycle that another process began only waits and switches on: all feeds are off, or it had begun to.
+
+    Otherwise going on would cut a feed of a machine that runs: it may be hours later, and somebody may use it again.
+    """
+    if ctx.announced(GIVE_UP) or any(ctx.announced(_effect(OutletState.ON, name)) for name in names):
+        return True
+    for _ in range(_ON_TRIES):
+        try:
+            states = [await outlet.state() for outlet in ctx.edges.outlets(ctx.node) if outlet.name in names]
+        except Transient as silent:
+            ctx.progress(None, f"{silent}; again in {_AGAIN_S:.0f} s")
+            await ctx.clock.sleep(_AGAIN_S)
+        else:
+            return all(state is OutletState.OFF for state in states)
+    return False
+
+
+async def cycle_outlets(ctx: NodeContext, names: Collection[str]) -> None:
     """Off, dark for DARK_S, on: each outlet once. Continues where a killed process stopped.
+
+    Args:
+        ctx: of the step that announced the cycle.
+        names: the outlets whose wiring was proven before the cycle was announced. No other one is ever switched off.
 
     Raises:
         NodeFault: POWER_IGNORED (or what the PDU said) once every outlet that can be is on again.
     """
-    outlets = outlets_of(ctx)
-    stuck: NodeFault | None = None
-    if not ctx.announced(GIVE_UP):
-        try:
-            times = [float((await _to(ctx, outlet, OutletState.OFF))["at"]) for outlet in outlets]
-        except NodeFault as fault:
-            stuck = fault
-            await _give_up(ctx, str(fault))
-        else:
-            rest_s = max(times) + DARK_S - ctx.clock.now()
-            if rest_s > 0:
-                ctx.progress(None, f"all feeds off for {DARK_S:.0f} s")
-                await ctx.clock.sleep(rest_s)
-    else:
-        stuck = NodeFault(Reason.POWER_IGNORED, "the AC cycle was given up before: an outlet did not switch off")
+    outlets = [outlet for outlet in ctx.edges.outlets(ctx.node) if outlet.name in names]
+    stuck = await _cut(ctx, outlets, names)
     for outlet in outlets:
         try:
             await _to(ctx, outlet, OutletState.ON)
@@ -135,7 +156,30 @@ async def cycle_outlets(ctx: NodeContext) -> None:
         raise stuck
 
 
-async def _give_up(ctx: NodeContext, why: str) -> None:
+async def _cut(ctx: NodeContext, outlets: Collection[Outlet], names: Collection[str]) -> NodeFault | None:
+    """Every outlet off for DARK_S; or why the cycle is given up, which is written down."""
+    if lost := sorted(set(names) - {outlet.name for outlet in outlets}):
+        await give_up(
+            ctx,
+            f"the AC cycle was begun with {', '.join(lost)}, which the inventory does not give it any more: look there, it may be"
+            " off",
+        )
+    if ctx.announced(GIVE_UP):
+        why = (ctx.latest(GIVE_UP) or {}).get("why", "an outlet did not switch off")
+        return NodeFault(Reason.POWER_IGNORED, f"the AC cycle was given up: {why}")
+    try:
+        times = [float((await _to(ctx, outlet, OutletState.OFF))["at"]) for outlet in outlets]
+    except NodeFault as fault:
+        await give_up(ctx, str(fault))
+        return fault
+    rest_s = max(times) + DARK_S - ctx.clock.now()
+    if rest_s > 0:
+        ctx.progress(None, f"all feeds off for {DARK_S:.0f} s")
+        await ctx.clock.sleep(rest_s)
+    return None
+
+
+async def give_up(ctx: NodeContext, why: str) -> None:
     """Write down that from here on outlets are only switched on, whoever continues."""
     ctx.progress(None, f"{why}; switching its outlets on again")
 
@@ -143,6 +187,10 @@ async def _give_up(ctx: NodeContext, why: str) -> None:
         return {"why": why}
 
     await ctx.once(GIVE_UP, note, prepare=note, reconcile=note)
+
+
+def _effect(wanted: OutletState, outlet: str) -> str:
+    return f"outlet-{wanted} {outlet}"
 
 
 async def _to(ctx: NodeContext, outlet: Outlet, wanted: OutletState) -> Json:
@@ -166,7 +214,7 @@ async def _to(ctx: NodeContext, outlet: Outlet, wanted: OutletState) -> Json:
     async def reconcile(_intent: Json) -> Json | None:
         return {"at": ctx.clock.now()} if await _reaches(ctx, outlet, wanted) else None
 
-    effect = f"outlet-{wanted} {outlet.name}"
+    effect = _effect(wanted, outlet.name)
     tries = _ON_TRIES if wanted is OutletState.ON else _OFF_TRIES
     for attempt in range(1, tries + 1):
         try:

@@ -16,7 +16,7 @@ from fleet.edges import Edges
 from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, Parked
-from fleet.outlets import cycle_outlets, unfinished
+from fleet.outlets import cut_begun, cut_over, cycle_outlets, give_up, unfinished, was_cut
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver
@@ -211,6 +211,9 @@ class NodeRun:
             )
         if self._around.plan.caps.on_failure is not OnFailure.ROLL_BACK_NODE or fault.reason in _HANDS_OFF:
             return self._quarantine(fault.reason, str(fault))
+        if fault.reason is Reason.POWER_IGNORED and was_cut(state.effects):
+            # Its outlets do not do what the map says: the way back would end in a second cut, perhaps of another machine.
+            return self._quarantine(fault.reason, str(fault))
         if self._at not in _FIRMWARE:
             # Other firmware mends no cable, no image and no GPU, and a part that failed a test is evidence: a person decides.
             return self._quarantine(fault.reason, str(fault))
@@ -259,22 +262,46 @@ class NodeRun:
     async def _reach(self) -> None:
         """A connected BMC; before that, its power: a process before us may have left the node dark."""
         try:
-            await self._relight()
+            half = await self._relight()
         except NodeFault as dark:
             try:
                 await self._connect()
             except NodeFault as silent:
                 raise NodeFault(dark.reason, f"{dark}; {silent}") from silent
             return  # the step that cut the power says the same again, and turns the host on
-        await self._connect()
+        try:
+            await self._connect()
+        except NodeFault as silent:
+            if half:
+                await self._put_back(half, silent)
+            raise
 
-    async def _relight(self) -> None:
-        """Finish an AC cycle by outlets that a process before us began: the BMC cannot answer before its end."""
+    async def _relight(self) -> tuple[str, ...]:
+        """Finish an AC cycle by outlets that a process before us began, if all is dark: the BMC cannot answer before its end.
+
+        While a feed is on, the BMC answers, and the step asks it before it cuts the rest: then the outlets are returned.
+        """
+        names = self._cut()
+        if names and not await cut_over(self._ctx, names):
+            return names
+        if names:
+            await cycle_outlets(self._ctx, names)
+        return ()
+
+    async def _put_back(self, names: tuple[str, ...], silent: NodeFault) -> None:
+        """A node that cannot be asked loses no further feed, and gets back those that it lost."""
+        await give_up(self._ctx, str(silent))
+        try:
+            await cycle_outlets(self._ctx, names)
+        except NodeFault as given_up:
+            raise NodeFault(silent.reason, str(given_up)) from silent
+
+    def _cut(self) -> tuple[str, ...]:
+        """The outlets of an AC cycle that has no end, if one of them was told to go off; the context then speaks for its step."""
         effects = self._ctx.state.effects.items()
-        key = unfinished((key, effect.detail, effect.result) for key, effect in effects)
-        if key is not None:
-            self._ctx.enter((), key)
-            await cycle_outlets(self._ctx)
+        key, names = unfinished((key, effect.detail, effect.result) for key, effect in effects) or ("", ())
+        self._ctx.enter((), key)
+        return names if cut_begun(self._ctx, names) else ()
 
     async def _connect(self) -> None:
         """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""

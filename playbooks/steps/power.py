@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
-from fleet.outlets import cycle_outlets, draws_w, outlets_of, prove_wiring
+from fleet.outlets import cut_begun, cut_over, cycle_outlets, draws_w, give_up, outlets_of, prove_wiring
 from fleet.ports import BootMarker, PowerAction, PowerState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
@@ -45,14 +45,26 @@ async def cycle_ac(ctx: NodeContext) -> None:
         else:
             await _cycle_feeds(ctx)
     except NodeFault as fault:
-        if fault.reason is Reason.POWER_IGNORED:
+        if fault.reason in _NOT_CYCLED:
             await _on_again(ctx, fault)
         raise
+    except Transient as silent:
+        unheard = NodeFault(Reason.UNREACHABLE, str(silent))
+        await _on_again(ctx, unheard)
+        raise unheard from silent
     await host_on(ctx)
+
+
+_NOT_CYCLED = frozenset(
+    {Reason.POWER_IGNORED, Reason.NO_ACTIVATION, Reason.NO_EDGE, Reason.LOGIN_REFUSED, Reason.PROTOCOL}
+)
+"""Faults of an AC cycle after which the host may be turned on: after the others something flashes, or it is another machine."""
 
 
 async def _on_again(ctx: NodeContext, fault: NodeFault) -> None:
     """The cycle was refused or ignored, but the host is off because of us. Both faults are told if it stays off."""
+    if not ctx.announced("host-off"):
+        return
     try:
         await host_on(ctx)
     except NodeFault as dark:
@@ -75,17 +87,12 @@ async def _cycle_feeds(ctx: NodeContext) -> None:
 
     async def prepare() -> Json:
         # Between here and the first outlet nothing may start: what is written when the power goes is cut (field guide B.7).
-        await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
-        await ctx.require_identity()
-        if not await power_reaches(ctx, PowerState.OFF, _LOOK_S):
-            raise NodeFault(
-                Reason.POWER_IGNORED, "the host is on again although it was turned off: its feeds were not cut"
-            )
+        await _off_and_idle(ctx)
         await prove_wiring(outlets, before["watts"], ctx.clock)
         return {"marker": await marker_json(ctx), "outlets": [outlet.name for outlet in outlets]}
 
     async def cycle(intent: Json) -> Json:
-        await cycle_outlets(ctx)
+        await cycle_outlets(ctx, intent["outlets"])
         back = await returned(ctx, BootMarker(**intent["marker"]))
         if back is None:
             raise NodeFault(
@@ -95,8 +102,32 @@ async def _cycle_feeds(ctx: NodeContext) -> None:
             )
         return back
 
-    # Taking it up again is the same as doing it: every outlet has an intent of its own.
-    await ctx.once("ac-cycle", cycle, prepare=prepare, reconcile=cycle)
+    async def resumed(intent: Json) -> Json | None:
+        # Every outlet has an intent of its own. But what was proven before the first of them may be long ago.
+        if not cut_begun(ctx, intent["outlets"]):
+            return None
+        await _nobody_uses_it(ctx, intent["outlets"])
+        return await cycle(intent)
+
+    await ctx.once("ac-cycle", cycle, prepare=prepare, reconcile=resumed)
+
+
+async def _off_and_idle(ctx: NodeContext) -> None:
+    """Nothing flashes, it is the planned machine, and its host is off; or a fault that says what is not so."""
+    await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
+    await ctx.require_identity()
+    if not await power_reaches(ctx, PowerState.OFF, _LOOK_S):
+        raise NodeFault(Reason.POWER_IGNORED, "the host is on again although it was turned off: its feeds were not cut")
+
+
+async def _nobody_uses_it(ctx: NodeContext, outlets: tuple[str, ...]) -> None:
+    """Before a cycle that another process began cuts another feed; where somebody does, the cycle is given up."""
+    if await cut_over(ctx, outlets):
+        return
+    try:
+        await _off_and_idle(ctx)
+    except (NodeFault, Transient) as changed:
+        await give_up(ctx, str(changed))
 
 
 async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[None]]) -> None:

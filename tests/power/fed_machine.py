@@ -61,7 +61,10 @@ class ModelOutlet:
         self.process.must_live()
         await self.machine.clock.sleep(0.1)
         self.process.must_live()
-        if f"{self.name} unreachable" in self.machine.faults:
+        silent = (
+            f"{self.name} silent once the host is off" in self.machine.faults and self.machine.power is PowerState.OFF
+        )
+        if silent or f"{self.name} unreachable" in self.machine.faults:
             raise Transient(f"{self.name}: no answer")
 
     async def state(self) -> OutletState:

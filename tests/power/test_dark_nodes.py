@@ -32,21 +32,22 @@ class Feeds:
 
     machine: FedMachine
     process: Process
+    names: tuple[str, ...] = NAMES
 
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """See fleet.edges.Edges."""
-        return tuple(ModelOutlet(name, self.machine, self.process) for name in NAMES)
+        return tuple(ModelOutlet(name, self.machine, self.process) for name in self.names)
 
     async def leave(self, node: Node) -> None:
         """Nothing is kept open."""
 
 
-def fed_hall(folder: Path, *faults: str) -> Hall:
+def fed_hall(folder: Path, *faults: str, on_failure: OnFailure = OnFailure.QUARANTINE) -> Hall:
     """One machine on an old BIOS that only AC activates, and that has no AC cycle of its own."""
     clock = VirtualClock()
     bios = replace(component("bios"), activation=frozenset({Activation.AC_CYCLE}))
     wanted, declared = baseline(bios), node("n1", feeds=("A", "B"))
-    spec = RolloutSpec(waves=(1,), max_in_flight=1, rack=None, failure_budget=1, on_failure=OnFailure.QUARANTINE)
+    spec = RolloutSpec(waves=(1,), max_in_flight=1, rack=None, failure_budget=1, on_failure=on_failure)
     seen = survey(declared, {"bios": "old"}, profile("bios"), OFFERS | {Activation.AC_CYCLE})
     machine = FedMachine(
         clock=clock,
@@ -142,3 +143,63 @@ def test_an_outlet_that_stays_off_after_a_death_is_named_and_the_rest_is_relit(t
         assert "pdu-A/1" in state.message
         assert (machine.live, machine.power) == ({"pdu-B/1"}, PowerState.ON)
     assert tried, "no death left the node dark: the test proves nothing"
+
+
+def test_whoever_comes_late_cuts_no_host_that_runs_again(tmp_path: Path) -> None:
+    total, tried = _appends(tmp_path / "calm"), 0
+    for dies_at in range(1, total + 1):
+        for written in (False, True):
+            folder = tmp_path / f"{dies_at}{written}"
+            folder.mkdir()
+            place = fed_hall(folder)
+            machine = cast("FedMachine", place.machines["n1"])
+            place.clock.run(place.prepare())
+            with pytest.raises(Crash):
+                place.clock.run(place.run(dies_at=dies_at, written=written))
+            if not machine.live or machine.power is PowerState.ON:
+                continue
+            tried += 1
+            machine.power = PowerState.ON  # somebody needed the node, hours later
+            place.clock.run(place.run())
+            _, state = _end(place)
+            assert not machine.busy_when_cut, dies_at
+            assert (machine.live, machine.power) == (set(NAMES), PowerState.ON), dies_at
+            assert state.status in {NodeStatus.CONFIRMED, NodeStatus.QUARANTINED}, dies_at
+    assert tried, "no death left a host off with a feed on: the test proves nothing"
+
+
+def test_an_outlet_that_the_inventory_names_since_is_never_cut(tmp_path: Path) -> None:
+    total, tried = _appends(tmp_path / "calm"), 0
+    for dies_at in range(1, total + 1):
+        folder = tmp_path / f"{dies_at}"
+        folder.mkdir()
+        place = fed_hall(folder)
+        machine = cast("FedMachine", place.machines["n1"])
+        place.clock.run(place.prepare())
+        with pytest.raises(Crash):
+            place.clock.run(place.run(dies_at=dies_at, written=True))
+        if ("pdu-A/1", "off") not in machine.switched or ("pdu-A/1", "on") in machine.switched:
+            continue
+        tried += 1
+        machine.live |= {"pdu-A/9"}  # feeds another machine
+        place.edges = lambda process, machine=machine: cast("Edges", Feeds(machine, process, ("pdu-A/9", "pdu-B/1")))  # type: ignore[misc]
+        place.clock.run(place.run())
+        _, state = _end(place)
+        assert {"pdu-A/9", "pdu-B/1"} <= machine.live, dies_at
+        assert "pdu-A/9" not in {outlet for outlet, _ in machine.switched}, dies_at
+        assert (state.status, state.reason) == (NodeStatus.QUARANTINED, Reason.POWER_IGNORED), dies_at
+        assert "pdu-A/1" in state.message, dies_at
+    assert tried, "no death was in the dark: the test proves nothing"
+
+
+def test_a_machine_that_was_cut_by_mistake_is_not_cut_again_on_the_way_back(tmp_path: Path) -> None:
+    place = fed_hall(tmp_path, on_failure=OnFailure.ROLL_BACK_NODE)
+    machine = cast("FedMachine", place.machines["n1"])
+    machine.live |= {"the feed that no outlet of the map switches"}
+    place.clock.run(place.prepare())
+    assert place.clock.run(place.run()) is Exit.NODES_FAILED
+    _, state = _end(place)
+    assert (state.status, state.reason) == (NodeStatus.QUARANTINED, Reason.POWER_IGNORED)
+    assert "outlet map" in state.message
+    assert machine.switched == WHOLE
+    assert machine.power is PowerState.ON

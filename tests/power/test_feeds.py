@@ -11,7 +11,7 @@ from support.rollout import HeldJournal, profile
 from support.steps import Around, Rig
 
 from fleet.errors import NodeFault, Reason
-from fleet.outlets import cycle_outlets, outlet_offers, unfinished
+from fleet.outlets import cut_begun, cut_over, cycle_outlets, outlet_offers, unfinished
 from fleet.ports import PowerState
 from fleet.runner import NodeLedger, connect
 from inventory.baseline import Activation
@@ -55,10 +55,11 @@ class Bench:
         )
         try:
             effects = ctx.state.effects.items()
-            step = unfinished((key, effect.detail, effect.result) for key, effect in effects)
-            if step is not None:
-                ctx.enter((), step)
-                await cycle_outlets(ctx)
+            begun = unfinished((key, effect.detail, effect.result) for key, effect in effects)
+            if begun is not None:
+                ctx.enter((), begun[0])
+                if cut_begun(ctx, begun[1]) and await cut_over(ctx, begun[1]):
+                    await cycle_outlets(ctx, begun[1])
             await connect(ctx.bmc.connect, self.clock, give_up_s=600.0)
             ctx.enter((), STEP)
             await cycle_ac(ctx)
@@ -142,6 +143,13 @@ def test_outlets_that_feed_another_machine_are_not_cut(tmp_path: Path) -> None:
     fault = bench.refused()
     assert (fault.reason, bench.machine.switched) == (Reason.NO_ACTIVATION, [])
     assert "still deliver" in str(fault)
+    assert bench.machine.power is PowerState.ON
+
+
+def test_a_pdu_that_falls_silent_leaves_no_host_off(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "j.db", ["pdu-A/1 silent once the host is off"])
+    assert bench.refused().reason is Reason.UNREACHABLE
+    assert (bench.machine.power, bench.machine.switched) == (PowerState.ON, [])
 
 
 def test_a_feed_that_is_off_already_is_no_reason_to_cut_the_other(tmp_path: Path) -> None:
