@@ -3,12 +3,14 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench_table import Machine, machine, render
-from contestants import OTHERS, OURS, Contestant, Unavailable, install
-from halls import BenchHall, Truth, bench_hall, seen
+from contestants import JOURNEY, OTHERS, OURS, Contestant, Unavailable, install
+from halls import BenchHall, Truth, bench_hall, journey_hall, seen
 from measured import Cost, measure
 
 from fleet.journal.reading import look
@@ -36,8 +38,10 @@ class Options:
 
     nodes: int
     compare_nodes: int
+    journey_nodes: int
     only: str
     speed: float
+    journey_speed: float
     faults: str
     limit_s: float
     directory: Path
@@ -53,18 +57,23 @@ class Figures:
     speed: float
     faults: str
     rollout: Row | None
+    journey: Row | None = None
     comparison: tuple[Row, ...]
+    journey_speed: float = 0.0
 
 
-def run(contestant: Contestant, nodes: int, options: Options) -> Row:
+HallMaker = Callable[..., AbstractContextManager[BenchHall]]
+
+
+def run(contestant: Contestant, nodes: int, options: Options, *, speed: float, hall_of: HallMaker = bench_hall) -> Row:
     """One contestant on a hall of its own, fresh."""
-    home = options.directory / f"{contestant.name.split()[0].strip(',')}-{nodes}"
+    home = options.directory / f"{contestant.name.split(',')[0].split()[0]}-{hall_of.__name__.split('_')[0]}-{nodes}"
     try:
         versions = install(options.environment, contestant.packages) if contestant.packages else {}
     except Unavailable as error:
         return Row(name=contestant.name, nodes=nodes, why_not=str(error))
     print(f"bench: {contestant.name}, {nodes} nodes ...", file=sys.stderr)  # noqa: T201
-    with bench_hall(home, nodes=nodes, speed=options.speed, faults=options.faults) as hall:
+    with hall_of(home, nodes=nodes, speed=speed, faults=options.faults) as hall:
         python = options.environment.absolute() / "bin" / "python"
         wanted = contestant.prepare(hall, python)
         before = hall.truth()
@@ -91,10 +100,23 @@ def _transitions(hall: BenchHall) -> int | None:
 def bench(options: Options) -> Figures:
     """All of it, one after the other: two at once would measure each other."""
     before = machine()
-    rollout = run(OURS, options.nodes, options) if options.nodes else None
+    rollout = run(OURS, options.nodes, options, speed=options.speed) if options.nodes else None
+    whole = (
+        run(JOURNEY, options.journey_nodes, options, speed=options.journey_speed, hall_of=journey_hall)
+        if options.journey_nodes
+        else None
+    )
     chosen = [each for each in (OURS, *OTHERS) if options.only in each.name] if options.compare_nodes else []
-    comparison = tuple(run(each, options.compare_nodes, options) for each in chosen)
-    return Figures(machine=before, speed=options.speed, faults=options.faults, rollout=rollout, comparison=comparison)
+    comparison = tuple(run(each, options.compare_nodes, options, speed=options.speed) for each in chosen)
+    return Figures(
+        machine=before,
+        speed=options.speed,
+        faults=options.faults,
+        rollout=rollout,
+        journey=whole,
+        comparison=comparison,
+        journey_speed=options.journey_speed,
+    )
 
 
 def read_options(arguments: list[str] | None = None) -> Options:
@@ -102,6 +124,12 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(prog="bench.py", description=__doc__)
     parser.add_argument("--nodes", type=int, default=1024, help="size of the rollout; 0: leave it out")
     parser.add_argument("--compare-nodes", type=int, default=100, help="size of the comparison; 0: leave it out")
+    parser.add_argument(
+        "--journey-nodes", type=int, default=256, help="size of the whole journey, at most 256; 0: leave it out"
+    )
+    parser.add_argument(
+        "--journey-speed", type=float, default=300.0, help="simulated seconds per second of the journey"
+    )
     parser.add_argument("--only", default="", help="compare only contestants whose name contains this")
     parser.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
     parser.add_argument("--faults", default="none", help="fault file of the hall")

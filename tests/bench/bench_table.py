@@ -57,10 +57,14 @@ def render(figures: "Figures") -> str:
     ]
     if figures.rollout is not None:
         lines += ["", f"Rollout of {figures.rollout.nodes} nodes, three components", "", *_rollout(figures.rollout)]
+    if figures.journey is not None:
+        title = f"The whole journey of {figures.journey.nodes} nodes (bring-up.yaml), time {figures.journey_speed:g} times faster"
+        lines += ["", title, "", *_rollout(figures.journey)]
     if figures.comparison:
         nodes = figures.comparison[0].nodes
         lines += ["", f"The same update of {nodes} nodes by other tools", "", *_comparison(figures.comparison)]
-    rows = [*([figures.rollout] if figures.rollout else []), *figures.comparison]
+    alone = [row for row in (figures.rollout, figures.journey) if row is not None]
+    rows = [*alone, *figures.comparison]
     lines += ["", "Measured commands", ""]
     lines += [f"  {row.name}, {row.nodes} nodes: {row.cost.command}" for row in rows if row.cost]
     return "\n".join(lines)
@@ -79,10 +83,11 @@ def _rollout(row: "Row") -> list[str]:
     transitions = row.transitions or 0
     counts = f"journal transitions: {transitions} ({transitions / size:.0f} a node); exit code {cost.exit_code}"
     harm = ", ".join(f"{what}: {number}" for what, number in truth.harm.items())
+    around = "".join(f", {what} {number:.1f}" for what, number in truth.around_per_node.items())
     return [
         *table(rows),
         "",
-        f"requests per node: {truth.requests_per_node:.1f}; {counts}",
+        f"per node: Redfish requests {truth.requests_per_node:.1f}{around}; {counts}",
         f"ground truth: {truth.at_wanted} of {size} nodes at the wanted versions; {harm}",
     ]
 

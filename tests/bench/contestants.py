@@ -45,6 +45,14 @@ def fleetwave(hall: BenchHall, _: Path) -> Run:
     return Run(command=(fleet, "apply", hall.playbook, *places, "--yes"), env={"NO_COLOR": "1"})
 
 
+def whole_journey(hall: BenchHall, _: Path) -> Run:
+    """`fleet apply` of the bring-up that ships."""
+    fleet = Path(sys.executable).with_name("fleet")
+    places = ("-i", hall.home / "inventory.yaml", "--hall", hall.directory, "-j", hall.home / "journal.db")
+    wanted = ("--baseline", hall.home / "baseline.yaml", "--select", f"id=gpu[0001-{hall.nodes:04}]")
+    return Run(command=(fleet, "apply", hall.playbook, *places, *wanted, "--yes"), env={"NO_COLOR": "1"})
+
+
 def ansible(hall: BenchHall, python: Path) -> Run:
     """`ansible-playbook` with community.general, 50 forks."""
     variables = _write_vars(hall)
@@ -92,6 +100,7 @@ def _write_vars(hall: BenchHall) -> Path:
 
 
 OURS = Contestant(name="fleet apply", packages=(), prepare=fleetwave)
+JOURNEY = Contestant(name="fleet apply, the whole journey", packages=(), prepare=whole_journey)
 OTHERS = (
     Contestant(name=f"ansible-playbook, forks {FORKS}", packages=ANSIBLE, prepare=ansible),
     Contestant(name=f"redfish-utilities, {FORKS} threads", packages=POOL, prepare=thread_pool),

@@ -6,11 +6,11 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fleet.cli import compose, demo, sim
+from fleet.cli import compose, demo, journey, sim
 from fleet.cli.hall import read_hall
 
 COMPONENTS = ("bmc", "hgx", "bios")
@@ -56,6 +56,8 @@ class Truth:
     requests_per_node: float
     at_wanted: int
     """Nodes whose every part that the images contain runs the wanted version."""
+    around_per_node: dict[str, float] = field(default_factory=dict)
+    """What was asked beside BMCs: SSH logins and commands of hosts, commits of switches, requests to PDUs, images written."""
     harm: dict[str, int]
     """Twice flashed, power cuts, bricked nodes, sessions left, concurrent requests: fleet.cli.demo.judge."""
 
@@ -77,6 +79,19 @@ def bench_hall(home: Path, *, nodes: int, speed: float, faults: str) -> Iterator
         sim.stop(directory, process)
 
 
+@contextmanager
+def journey_hall(home: Path, *, nodes: int, speed: float, faults: str) -> Iterator[BenchHall]:
+    """A hall of the first `nodes` of bring-up-256, with switches, PDUs, hosts and installers."""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    files = journey.write_journey(home)
+    select = f"id=gpu[0001-{nodes:04}]"
+    with journey.hall_for_journey(home, files, select=select, speed=speed, faults=faults, seed=0) as directory:
+        yield BenchHall(
+            home=home.resolve(), directory=directory.resolve(), playbook=files.playbook, speed=speed, nodes=nodes
+        )
+
+
 def seen(before: dict[str, Any], after: dict[str, Any]) -> Truth:
     """What happened between two readings of the ground truth."""
     nodes = after["nodes"].values()
@@ -86,8 +101,23 @@ def seen(before: dict[str, Any], after: dict[str, Any]) -> Truth:
         peak_rss_mib=end["peak_rss_bytes"] / (1024 * 1024),
         requests_per_node=(end["requests"] - start["requests"]) / len(nodes),
         at_wanted=sum(_at_wanted(node) for node in nodes),
+        around_per_node={what: count / len(nodes) for what, count in _around(after).items()},
         harm=demo.judge(after),
     )
+
+
+def _around(truth: dict[str, Any]) -> dict[str, int]:
+    """Counts of what is not Redfish; none of a hall that has nothing else."""
+    nodes = truth["nodes"].values()
+    switches, pdus = truth.get("switches", {}).values(), truth.get("pdus", {}).values()
+    found = {
+        "SSH logins": sum(node.get("shell_logins", 0) for node in nodes),
+        "commands": sum(sum(node.get("commands", {}).values()) for node in nodes),
+        "switch commits": sum(switch["commits"] for switch in switches),
+        "SNMP requests": sum(pdu["requests"] for pdu in pdus),
+        "OS images written": sum(len(node.get("image_writes", [])) for node in nodes),
+    }
+    return {what: count for what, count in found.items() if count}
 
 
 def wanted_versions(node: dict[str, Any]) -> dict[str, str]:
