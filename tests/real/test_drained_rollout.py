@@ -164,3 +164,22 @@ async def test_a_drain_of_ours_is_recognised_after_kill_9(slurm: Cluster, tmp_pa
             for node in (CANARY, BUSY)
             for what in (f"DRAIN Reason=fleetwave {both.rollout}", "RESUME")
         )
+
+
+async def test_an_abort_gives_back_a_node_whose_work_goes_on(slurm: Cluster, tmp_path: Path) -> None:
+    work = await work_on(slurm, BUSY)
+    with drained_hall(tmp_path / "site", slurm, 2, waves="[100%]") as both:
+        life = both.begin()
+        await both.until(lambda: both.statuses().get(CANARY) is NodeStatus.CONFIRMED, life)
+        assert await slurm.states(BUSY) == {"ALLOCATED", "DRAIN"}
+        assert await both.end(both.begin("abort", "--yes")) == Exit.OK
+        assert await both.end(life) == Exit.ABORTED, life.said()
+
+        # Until its next ping a resumed node counts as not responding; its work goes on all the same.
+        assert await slurm.states(BUSY) - {"NOT_RESPONDING"} == {"ALLOCATED"}
+        assert await slurm.reason(BUSY) == ""
+        assert (len(drained_at(both, BUSY)), both.truth(BUSY)["submits"], both.handed_over(BUSY)) == (1, 0, [])
+        work.let_go()
+        await slurm.until("JobState=COMPLETED", "scontrol", "show", "job", work.number)
+        assert await ended_by_itself(slurm, work)
+        assert await in_service(slurm, BUSY)
