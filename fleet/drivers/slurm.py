@@ -66,7 +66,8 @@ class SlurmScheduler:
             raise Transient("scontrol does not answer; is slurmctld up?")
         if done.status == 0:
             return read_node(done.stdout, node)
-        if "not found" in done.said or "Invalid node name" in done.said:
+        # Its own words about this node, and no others: a wrapper whose command is not found says so too, and work may run there.
+        if f"Node {node} not found" in done.said or "Invalid node name" in done.said:
             return SchedulerNode(state=SchedulerState.UNKNOWN, reason="")
         raise Transient(f"scontrol show node {node}: {done.said}")
 

@@ -160,8 +160,8 @@ async def _resume(ctx: NodeContext) -> Json:
 
 
 async def _take_back(ctx: NodeContext) -> None:
-    """A drain that led to nothing must not keep tenants off the node."""
-    if is_ours(await _look(ctx)):
+    """A drain that led to nothing must not keep tenants off the node. One of an earlier rollout stays: this step did not set it."""
+    if ctx.announced("drain") and is_ours(await _look(ctx)):
         await _resume(ctx)
 
 

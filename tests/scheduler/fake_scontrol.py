@@ -49,6 +49,9 @@ def main() -> int:
     elif mischief == "unreachable":
         sys.stderr.write("slurm_load_node error: Unable to contact slurm controller (connect failure)\n")
         status = 1
+    elif mischief == "wrapped":
+        sys.stderr.write("/usr/local/bin/scontrol: line 3: /opt/slurm/bin/scontrol: not found\n")
+        status = 127
     elif mischief == "denied":
         sys.stderr.write("slurm_update error: Access/permission denied\n")
         status = 1

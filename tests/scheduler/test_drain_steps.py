@@ -70,6 +70,15 @@ async def test_the_deadline_ends_nobodys_work_and_takes_the_drain_back(rig: Rig,
     assert fake.now()["updates"] == [DRAIN, RESUME]
 
 
+async def test_an_abort_leaves_the_drain_of_an_earlier_rollout(rig: Rig, fake: Fake, edges: Around) -> None:
+    fake.set(state="MIXED+DRAIN", reason="fleetwave a-rollout-that-held-it", runs=1_000_000)
+    gate = Gate()
+    gate.move(Mode.ABORT)
+    with pytest.raises(Aborted):
+        await rig.walk("node.drain", edges, gate=gate)
+    assert fake.now()["updates"] == []
+
+
 async def test_an_abort_takes_the_drain_back(rig: Rig, fake: Fake, edges: Around) -> None:
     fake.set(state="MIXED", runs=1_000_000)
     await rig.announce("1 node.drain/drain", {"reason": OURS})

@@ -100,3 +100,9 @@ async def test_a_scontrol_that_hangs_is_ended(fake: Fake) -> None:
 async def test_no_scontrol_is_named(tmp_path: Path, clock: LeapClock) -> None:
     with pytest.raises(NodeFault, match="install slurm-client"):
         await SlurmScheduler(clock=clock, scontrol=str(tmp_path / "scontrol")).look("gpu0001")
+
+
+async def test_a_scontrol_that_is_not_found_is_no_node_that_is_not_found(fake: Fake, clock: LeapClock) -> None:
+    fake.set(state="ALLOCATED", mischief=["wrapped"])
+    with pytest.raises(Transient, match="/opt/slurm/bin/scontrol"):
+        await fake.scheduler(clock).look("gpu0001")
