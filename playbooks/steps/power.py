@@ -12,7 +12,8 @@ from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, power
 
 _FORCE_S = 120.0
 _ON_S = 180.0
-_LOOK_S = 15.0
+_LOOK_S = 60.0
+"""For a look at a state that should be there already: long enough that one answer lost or late decides nothing."""
 _TRIES = 3
 """A power action that is accepted and ignored is issued again at most twice (F41)."""
 
