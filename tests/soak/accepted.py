@@ -34,7 +34,7 @@ REASONS: Mapping[Effect, frozenset[Reason]] = {
         ((Effect.WRONG_CABLE,), {Reason.WRONG_CABLE}),
         ((Effect.COMMIT_REFUSED, Effect.LINK_DROPS_IN_COMMIT), {Reason.SWITCH_REFUSED, Reason.OUTCOME_UNKNOWN}),
         ((Effect.PROMPT_SLOW,), {Reason.UNREACHABLE, Reason.SWITCH_REFUSED, Reason.OUTCOME_UNKNOWN}),
-        ((Effect.OUTLET_STUCK,), {Reason.POWER_IGNORED, Reason.NO_ACTIVATION}),
+        ((Effect.OUTLET_STUCK,), {Reason.POWER_IGNORED, Reason.NO_ACTIVATION, Reason.ROLLBACK_FAILED}),
         ((Effect.IMAGE_UNREADABLE, Effect.NO_PHONE_HOME, Effect.MEDIA_DROPPED), _INSTALL),
         ((Effect.WRONG_IDENTITY,), {Reason.IDENTITY_MISMATCH}),
         ((Effect.UPDATE_FAILS, Effect.UPDATE_COMPLETES_CRITICAL), _FLASH),

@@ -119,11 +119,16 @@ def place(
 
 
 @contextmanager
-def journey_place(directory: Path, select: str, *, speed: float, faults: str, seed: int) -> Iterator[Place]:
-    """A running hall of the selected nodes of bring-up-256 and all that is around them, and the files of their bring-up."""
+def journey_place(
+    directory: Path, select: str, *, speed: float, faults: str, seed: int, playbook: Path | None = None
+) -> Iterator[Place]:
+    """A running hall of the selected nodes of bring-up-256 and all that is around them, and the files of their bring-up.
+
+    `playbook`: instead of the one that ships.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     files = write_journey(directory)
-    given = (str(files.playbook), "-i", str(files.inventory), "--baseline", str(files.baseline))
+    given = (str(playbook or files.playbook), "-i", str(files.inventory), "--baseline", str(files.baseline))
     narrowed = ("--select", select) if select else ()
     with _standing(
         lambda: hall_for_journey(directory, files, select=select, speed=speed, faults=faults, seed=seed)
