@@ -13,6 +13,7 @@ from typing import TypeVar
 from fleet.edges import CommandResult, HostShell, PhoneHome
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient, UsageError
 from fleet.events import Json
+from fleet.gate import Aborted, Parked
 from fleet.ports import BootMedia, PowerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
@@ -54,6 +55,8 @@ class OsImage:
         told = ctx.latest("install")
         if told is None:
             return Unmet(f"no installation of this rollout is known, wanted {self.release}")
+        if told.get("image", self.sha256) != self.sha256:
+            return Unmet(f"another image was installed, sha256 {str(told['image'])[:16]}; wanted {self.sha256[:16]}")
         try:
             home = PhoneHome(**told["home"])
             _require_this_node(ctx, home)
@@ -69,13 +72,18 @@ class OsImage:
             await self._install(ctx, media)
         except (NodeFault, Transient, OutcomeUnknown) as fault:
             raise await _restored(ctx, media, fault) from fault
+        except Aborted as stop:
+            if not ctx.announced("host-off"):
+                raise
+            before = NodeFault(Reason.ABORTED, "the rollout was aborted before its disk was written")
+            raise await _restored(ctx, media, before) from stop
         await _restore(ctx, media)
 
     async def _install(self, ctx: NodeContext, media: BootMedia) -> None:
         token = await self._offer(ctx)
         if not ctx.announced("host-off"):
             await ctx.require_identity()
-        await host_off(ctx)  # its safe point is the last one: no pause may come between media, override and boot
+        await host_off(ctx)
         told = await ctx.once(
             "install",
             lambda intent: self._boot(ctx, intent),
@@ -112,6 +120,14 @@ class OsImage:
 
     async def _ready(self, ctx: NodeContext, media: BootMedia, token: str) -> Json:
         """All before the boot: the machine is this node, its host is off, and it will start from our media, once."""
+        # The last safe point: a shutdown takes minutes, and a process that died in it may be resumed by an abort. After it none
+        # may come: a node that waits between media, override and boot would be erased by whoever turns it on.
+        try:
+            await ctx.safe_point()
+        except Parked as stop:
+            raise Parked(
+                f"{stop}; its host is off for its installation: `fleet resume` goes on, `fleet abort` turns it on"
+            ) from stop
         if await _patiently(ctx, ctx.bmc.power_state) is not PowerState.OFF:
             raise NodeFault(
                 Reason.POWER_IGNORED, "the host was switched off for its installation, and something turned it on"
@@ -151,7 +167,7 @@ class OsImage:
         installs = ctx.edges.installs
         home = await installs.heard(token, timeout_s=limit_s)
         if home is not None:
-            return {"home": asdict(home), "at": ctx.clock.now()}
+            return {"home": asdict(home), "image": self.sha256, "at": ctx.clock.now()}
         fetched_bytes = installs.fetched_bytes(token)
         far = (
             f"{fetched_bytes} bytes of it were read"

@@ -141,7 +141,7 @@ class Life:
 
 
 @asynccontextmanager
-async def process(place: Place) -> AsyncIterator[Life]:
+async def process(place: Place, gate: Gate | None = None) -> AsyncIterator[Life]:
     """A process that images the node of a place: nothing in it is older than itself, but the journal and the disk."""
     server = ImageServer(host="127.0.0.1", port=place.port)
     installs = ImageInstalls(server, place.clock, directory=place.directory)
@@ -166,7 +166,7 @@ async def process(place: Place) -> AsyncIterator[Life]:
         targets={},
         bmc=bmc,
         clock=place.clock,
-        gate=Gate(),
+        gate=gate or Gate(),
         recorder=place.memory,
         edges=edges,
     )

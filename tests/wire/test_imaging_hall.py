@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from fleet.clock import SystemClock
 from fleet.drivers.redfish import RedfishDriver
 from fleet.drivers.ssh import SshAddress
 from fleet.errors import NodeFault, Reason
+from fleet.gate import Gate, Mode, Parked
 from fleet.sim.osimage import build_os_image
 from fleet.step import Met, Unmet
 from fleet.vendors import profile_named
@@ -189,6 +190,63 @@ async def test_a_process_that_dies_at_any_moment_writes_no_image_twice(tmp_path:
         assert result == Met("runs 24.04")
         assert truth["image_write_counts"] == {hall.step.sha256: 1}
         assert untouched(truth)
+
+
+async def test_an_abort_before_the_boot_writes_nothing_and_turns_the_host_on(tmp_path: Path) -> None:
+    async with running(tmp_path, ["DGXH100"] * 5, {}) as hall:
+
+        async def aborted(number: int) -> tuple[str, dict[str, Any]]:
+            # From "the host is off" to "the host is about to be turned on": nothing of it has erased anything.
+            memory = Memory(
+                dies=lambda _event, count: ("before", "after")[number % 2] if count == 3 + number // 2 else ""
+            )
+            place = await hall.place(f"gpu{number + 1}", memory)
+            async with process(place) as life:
+                with pytest.raises(Crash):
+                    await hall.step.apply(life.ctx)
+            memory.live()
+            gate = Gate()
+            gate.move(Mode.ABORT)
+            async with process(place, gate) as life:
+                with pytest.raises(NodeFault) as caught:
+                    await hall.step.apply(life.ctx)
+            assert caught.value.reason is Reason.ABORTED, str(caught.value)
+            return str(caught.value), await hall.truth(str(place.node.id))
+
+        ends = await asyncio.gather(*(aborted(number) for number in range(5)))
+    for said, truth in ends:
+        assert truth["image_write_counts"] == {}, said
+        assert truth["os"]["version_id"] == "22.04"
+        assert truth["host_power"] == "On", said
+        assert untouched(truth)
+
+
+async def test_a_process_that_is_asked_to_stop_begins_no_installation(tmp_path: Path) -> None:
+    async with running(tmp_path, ["DGXH100"], {}) as hall:
+        gate = Gate()
+
+        def stops(event: ev.Event, _: int) -> str:
+            if isinstance(event, ev.IntentRecorded) and event.effect.endswith("/host-off"):
+                gate.move(Mode.PARK, "asked to stop")
+            return ""
+
+        place = await hall.place("gpu1", Memory(dies=stops))
+        async with process(place, gate) as life:
+            with pytest.raises(Parked, match="its host is off"):
+                await hall.step.apply(life.ctx)
+        assert (await hall.truth("gpu1"))["image_write_counts"] == {}
+        assert await imaged(hall, place) == Met("runs 24.04")
+        assert (await hall.truth("gpu1"))["image_write_counts"] == {hall.step.sha256: 1}
+
+
+async def test_another_image_of_the_same_release_is_not_there_yet(tmp_path: Path) -> None:
+    async with running(tmp_path, ["DGXH100"], {}) as hall:
+        place = await hall.place("gpu1")
+        assert await imaged(hall, place) == Met("runs 24.04")
+        async with process(place) as life:
+            found = await replace(hall.step, sha256="b" * 64).check(life.ctx)
+    assert isinstance(found, Unmet)
+    assert "another image" in found.detail
 
 
 async def switched_on_and_dead(hall: Hall, memory: Memory) -> Place:
