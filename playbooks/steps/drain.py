@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fleet.edges import SchedulerNode, SchedulerState
-from fleet.errors import NodeFault, Reason
+from fleet.errors import NodeFault, Reason, Transient
 from fleet.events import Json
 from fleet.gate import Aborted
 from fleet.step import Disrupts, Met, NodeContext, Unmet
@@ -34,7 +34,7 @@ class NodeDrain:
 
     async def check(self, ctx: NodeContext) -> Met | Unmet:
         """Whether nothing runs and nothing new starts."""
-        seen = await _look(ctx)
+        seen = await _heard(ctx)
         match seen.state:
             case SchedulerState.UNKNOWN:
                 return Met("no scheduler knows it")
@@ -46,7 +46,7 @@ class NodeDrain:
     async def apply(self, ctx: NodeContext) -> None:
         """Drain it unless somebody has, then wait. NOT_DRAINED at the deadline, with our drain taken back."""
         begun = ctx.clock.now()
-        seen = await _look(ctx)
+        seen = await _heard(ctx)
         if seen.state is SchedulerState.DOWN:
             raise NodeFault(
                 Reason.NOT_DRAINED,
@@ -76,7 +76,7 @@ class NodeUndrain:
 
     async def check(self, ctx: NodeContext) -> Met | Unmet:
         """Whether no drain of ours is on it."""
-        seen = await _look(ctx)
+        seen = await _heard(ctx)
         if seen.state is SchedulerState.UNKNOWN:
             return Met("no scheduler knows it")
         if seen.state is SchedulerState.IN_SERVICE:
@@ -91,8 +91,8 @@ class NodeUndrain:
 
 
 async def _until_drained(ctx: NodeContext, begun: float) -> SchedulerNode:
-    """What the scheduler says once it is no longer draining."""
-    while (seen := await _look(ctx)).state is SchedulerState.DRAINING:
+    """What the scheduler says once it is no longer draining. While it says nothing, as when it is restarted, nothing is known."""
+    while (seen := await _look_or_silence(ctx)) is None or seen.state is SchedulerState.DRAINING:
         waited_s = ctx.clock.now() - begun
         if waited_s >= _PATIENCE_S:
             await _take_back(ctx)
@@ -100,10 +100,32 @@ async def _until_drained(ctx: NodeContext, begun: float) -> SchedulerNode:
                 Reason.NOT_DRAINED,
                 f"work still runs on it {waited_s / 3600:.0f} h after it was drained; nothing was done to it",
             )
-        ctx.progress(None, f"work still runs on it ({waited_s / 60:.0f} min)")
+        if seen is not None:
+            ctx.progress(None, f"work still runs on it ({waited_s / 60:.0f} min)")
         await ctx.safe_point()
         await ctx.clock.sleep(_POLL_S)
     return seen
+
+
+async def _heard(ctx: NodeContext) -> SchedulerNode:
+    """What the scheduler says, once a short silence is over (its controller is restarted or fails over). UNREACHABLE after a longer one."""
+    for _ in range(_TRIES - 1):
+        if (seen := await _look_or_silence(ctx)) is not None:
+            return seen
+        await ctx.clock.sleep(_AGAIN_S)
+    try:
+        return await _look(ctx)
+    except Transient as silent:
+        raise _unheard(str(silent)) from silent
+
+
+async def _look_or_silence(ctx: NodeContext) -> SchedulerNode | None:
+    """None: it does not answer now."""
+    try:
+        return await _look(ctx)
+    except Transient as silent:
+        ctx.progress(None, f"the scheduler does not answer: {silent}")
+        return None
 
 
 async def _look(ctx: NodeContext) -> SchedulerNode:
@@ -161,7 +183,7 @@ async def _resume(ctx: NodeContext) -> Json:
 
 async def _take_back(ctx: NodeContext) -> None:
     """A drain that led to nothing must not keep tenants off the node. One of an earlier rollout stays: this step did not set it."""
-    if ctx.announced("drain") and is_ours(await _look(ctx)):
+    if ctx.announced("drain") and is_ours(await _heard(ctx)):
         await _resume(ctx)
 
 

@@ -86,6 +86,18 @@ class Cluster:
         assert said.strip().isdigit(), said
         return said.strip()
 
+    async def stop_controller(self) -> None:
+        """End slurmctld as its service would: it keeps its state."""
+        controller = self.processes.pop(1)
+        controller.terminate()
+        await controller.wait()
+
+    async def start_controller(self) -> None:
+        """Start slurmctld; it goes on from what it kept. It is the second process from then on, as before."""
+        started = await self.start("slurmctld", "-D", "-f", str(self.conf))
+        self.processes.remove(started)
+        self.processes.insert(1, started)
+
     async def states(self, node: str) -> set[str]:
         """Base state and flags of a node: IDLE, ALLOCATED, DRAIN ..."""
         said = await self.run("scontrol", "show", "node", node)
@@ -126,7 +138,7 @@ async def cluster(directory: Path, nodes: tuple[str, ...] = NODES) -> AsyncItera
         await made.until(
             "Success (0)", "sh", "-c", f"munge -S {_socket(directory)} -n | unmunge -S {_socket(directory)}"
         )
-        await made.start("slurmctld", "-D", "-f", str(made.conf))
+        await made.start_controller()
         for node in nodes:
             await made.start("slurmd", "-D", "-N", node, "-f", str(made.conf))
         for node in nodes:

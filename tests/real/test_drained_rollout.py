@@ -31,6 +31,14 @@ esac
 exit $status
 """
 
+WITNESS = """#!/bin/sh
+# The scontrol of this host, and how each of its runs ended.
+scontrol "$@"
+status=$?
+echo "$status $*" >> {directory}/asked
+exit $status
+"""
+
 
 @pytest.fixture
 async def slurm(tmp_path: Path) -> AsyncIterator[Cluster]:
@@ -63,6 +71,14 @@ def drained_at(both: Drained, node: str) -> list[float]:
 def resumed(both: Drained, node: str) -> int:
     """How often Slurm's controller put the node back."""
     return len(both.slurm.wrote(f"update_node: node {node} state set to IDLE"))
+
+
+def script(directory: Path, text: str) -> str:
+    """Path of a scontrol that does more than the real one, which it calls."""
+    path = directory / "scontrol"
+    path.write_text(text.format(directory=directory, node=BUSY))
+    path.chmod(0o755)
+    return str(path)
 
 
 def ended(both: Drained, node: str, step: str) -> str:
@@ -126,10 +142,8 @@ async def test_nothing_is_updated_before_its_work_has_ended(slurm: Cluster, tmp_
 
 async def test_a_drain_of_ours_is_recognised_after_kill_9(slurm: Cluster, tmp_path: Path) -> None:
     work = await work_on(slurm, BUSY)
-    killer = tmp_path / "scontrol"
-    killer.write_text(KILLER.format(directory=tmp_path, node=BUSY))
-    killer.chmod(0o755)
-    with drained_hall(tmp_path / "site", slurm, 2, waves="[100%]", scontrol=str(killer)) as both:
+    killer = script(tmp_path, KILLER)
+    with drained_hall(tmp_path / "site", slurm, 2, waves="[100%]", scontrol=killer) as both:
         # The first process dies when Slurm has drained the node: announced, done, never heard of.
         assert await both.end(both.begin()) == -9
         drains = [e for _, e in both.events(BUSY) if isinstance(e, ev.IntentRecorded | ev.EffectRecorded)]
@@ -182,4 +196,23 @@ async def test_an_abort_gives_back_a_node_whose_work_goes_on(slurm: Cluster, tmp
         work.let_go()
         await slurm.until("JobState=COMPLETED", "scontrol", "show", "job", work.number)
         assert await ended_by_itself(slurm, work)
+        assert await in_service(slurm, BUSY)
+
+
+async def test_a_drain_outlasts_a_restart_of_the_controller(slurm: Cluster, tmp_path: Path) -> None:
+    work, asked = await work_on(slurm, BUSY), tmp_path / "asked"
+    with drained_hall(tmp_path / "site", slurm, 2, waves="[100%]", scontrol=script(tmp_path, WITNESS)) as both:
+        life = both.begin()
+        await both.until(lambda: both.statuses().get(CANARY) is NodeStatus.CONFIRMED, life)
+        await slurm.stop_controller()
+        await both.until(lambda: asked.read_text().count(f"1 show node {BUSY}") >= 1, life)
+        await slurm.start_controller()
+        await slurm.until("State=ALLOCATED+DRAIN", "scontrol", "show", "node", BUSY)
+        assert (both.truth(BUSY)["submits"], both.handed_over(BUSY)) == (0, [])
+        work.let_go()
+        assert await both.end(life) == Exit.OK, life.said()
+
+        assert await ended_by_itself(slurm, work)
+        assert both.begun(BUSY) > work.ended_at()
+        assert (len(drained_at(both, BUSY)), resumed(both, BUSY)) == (1, 1)
         assert await in_service(slurm, BUSY)
