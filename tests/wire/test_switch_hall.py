@@ -138,6 +138,18 @@ async def test_two_nodes_at_once_lose_nothing(leaves: Open) -> None:
     assert hall.vlans() == {f"{leaf}:{n}": 100 + n for leaf in _PORT for n in (1, 2, 3)}
 
 
+@pytest.mark.parametrize("name", list(_PORT))
+async def test_two_processes_at_one_leaf_lose_nothing(leaves: Open, name: str) -> None:
+    hall = await leaves()
+    other = SwitchDriver(hall.accesses, clock=hall.clock)
+    ours, theirs = (tuple(line.format(port) for line in LINES[name]) for port in (1, 2))
+    for _ in range(3):
+        await asyncio.gather(hall.driver.switch(name).push(ours), other.switch(name).push(theirs))
+    await other.close()
+    vlans = hall.truth(name)["vlans"]
+    assert [vlans[_PORT[name].format(n)] for n in (1, 2, 3)] == [100, 100, 1]
+
+
 async def test_a_commit_refused_once_is_tried_again(leaves: Open) -> None:
     hall = await leaves(on("leaf1", "commit-refused"), on("leaf2", "commit-refused"))
     assert await hall.configure(1, "100") == "done"
@@ -208,9 +220,10 @@ async def test_what_a_crash_left_in_a_session_is_not_committed(leaves: Open) -> 
     hall = await leaves()
     assert hall.hall.around is not None
     leaf = hall.hall.around.switches["leaf1"]
-    leaf.sessions["fleetwave"] = leaf.running.with_port("Ethernet3", enabled=False)
-    await hall.driver.switch("leaf1").push(tuple(line.format(1) for line in LINES["leaf1"]))
-    assert hall.truth("leaf1")["vlans"] == {"Ethernet1": 100, "Ethernet2": 1, "Ethernet3": 1}
+    for port in (1, 2):  # at its first login, and while it is logged in
+        leaf.sessions["fleetwave"] = leaf.running.with_port("Ethernet3", enabled=False)
+        await hall.driver.switch("leaf1").push(tuple(line.format(port) for line in LINES["leaf1"]))
+    assert hall.truth("leaf1")["vlans"] == {"Ethernet1": 100, "Ethernet2": 100, "Ethernet3": 1}
 
 
 async def test_a_line_that_is_more_than_a_line_is_not_typed(leaves: Open) -> None:

@@ -16,6 +16,7 @@ from fleet.drivers.switch.connection import SwitchAccess, Terminal, known_hosts_
 from fleet.drivers.switch.dialect import Dialect
 from fleet.drivers.switch.eos import Eos
 from fleet.drivers.switch.nvue import Nvue
+from fleet.drivers.switch.turns import turn
 from fleet.edges import Neighbour
 from fleet.errors import UsageError
 from fleet.limits import retrying
@@ -88,7 +89,7 @@ class NetmikoSwitch:
         return await asyncio.shield(turn)
 
     async def _in_turn(self, work: Callable[[Terminal], Result]) -> Result:
-        async with self._turn:
+        async with self._turn, turn(self._access, self._clock):
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._at_the_terminal, work)
 
     def _at_the_terminal(self, work: Callable[[Terminal], Result]) -> Result:

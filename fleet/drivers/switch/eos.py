@@ -16,9 +16,8 @@ class Eos:
     """Fulfils fleet.drivers.switch.dialect.Dialect."""
 
     def begin(self, terminal: Terminal) -> None:
-        """Privileged mode, and no session of ours."""
+        """Privileged mode."""
         terminal.enable()
-        terminal.say(f"configure session {SESSION} abort")  # "does not exist" is what we hope for
 
     def running_config(self, terminal: Terminal) -> str:
         """`show running-config`."""
@@ -61,6 +60,8 @@ class Eos:
 
     def _fill(self, terminal: Terminal, lines: tuple[str, ...]) -> None:
         require_typable(terminal.name, lines)
+        # Whoever died in it, also another process while this terminal was open. "does not exist" is what we hope for.
+        terminal.say(f"configure session {SESSION} abort")
         said = terminal.say(f"configure session {SESSION}")
         if _error(said):
             raise refused_line(terminal.name, "configure session", said)

@@ -59,6 +59,7 @@ class Nvue:
         require_typable(terminal.name, lines)
         if any(line.strip() == _END for line in lines):
             raise NodeFault(Reason.SWITCH_REFUSED, f"{terminal.name}: a line {_END} would end the document early")
+        terminal.say(_DETACH)  # what another process may have left while this terminal was open
         document = "\n".join(lines)
         terminal.say(f"cat > {_FILE} <<'{_END}'\n{document}\n{_END}", echo=False)
         said = terminal.say(f"nv config {how} {_FILE}")

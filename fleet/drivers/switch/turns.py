@@ -1,0 +1,57 @@
+"""One process of this machine and user at a switch at a time, by a file lock that the kernel drops when a process dies.
+
+Two rollouts on different nodes share leaves. Their configuration sessions have one name (EOS), or one pending revision and one file in
+the user's directory (NVUE): each would abort, fill or commit the other's, and each commit replaces the whole configuration.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import gettempdir
+
+from fleet.clock import Clock
+from fleet.drivers.switch.connection import COMMIT_S, SwitchAccess
+from fleet.errors import Transient
+
+_LOOK_S = 0.1
+"""Wall seconds."""
+_PATIENCE_S = 2 * COMMIT_S
+"""Field seconds: the other process may be in a commit."""
+
+
+@asynccontextmanager
+async def turn(access: SwitchAccess, clock: Clock) -> AsyncIterator[None]:
+    """Nobody else of this machine is at the switch meanwhile. Raises Transient if somebody stays."""
+    try:
+        file = _opened(access)
+    except OSError as error:
+        raise Transient(f"{access.name}: its lock cannot be made in {gettempdir()}: {error.strerror}") from error
+    try:
+        give_up = clock.now() + _PATIENCE_S
+        while not _locked(file):
+            if clock.now() >= give_up:
+                raise Transient(f"{access.name}: another process of ours is configuring it for {_PATIENCE_S:.0f} s")
+            await clock.sleep_wall(_LOOK_S)
+        yield
+    finally:
+        os.close(file)
+
+
+def _opened(access: SwitchAccess) -> int:
+    folder = Path(gettempdir()) / f"fleetwave-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid():
+        raise PermissionError(0, f"{folder} is somebody else's")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"switch-{access.address}-{access.port}")
+    return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
