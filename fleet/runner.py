@@ -5,7 +5,7 @@ NodeConfirmed, NodeRolledBack or NodeQuarantined, or it parks at a safe point.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -21,9 +21,11 @@ from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver
 from fleet.profile import Profile
+from fleet.reach import NodeLedger, clear_leftovers, connect
 from fleet.recipe import ACTIVATE, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
+from fleet.target import Target
 from inventory.exporters.snapshot import Origin
 from inventory.model import Link, Node
 from inventory.observed import Observation
@@ -67,36 +69,6 @@ class Surroundings:
     links: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
     """Node -> its cables to leaf switches."""
     origin: Origin = Origin.HARDWARE
-
-
-@dataclass(slots=True)
-class NodeLedger:
-    """Writes down a node's BMC sessions (fleet.ports.SessionLedger)."""
-
-    node: str
-    recorder: Recorder
-    _contexts: dict[str, str] = field(default_factory=dict)
-
-    async def opening(self, context: str) -> None:
-        """About to be created."""
-        await self.recorder.record(ev.SessionOpening(node=self.node, context=context))
-
-    async def opened(self, uri: str, context: str) -> None:
-        """Created. Ids restart with a BMC: what was at this address before is gone."""
-        before, self._contexts[uri] = self._contexts.get(uri), context
-        await self.recorder.record(ev.SessionOpened(node=self.node, context=context, uri=uri))
-        if before is not None:
-            await self.absent(before)
-
-    async def absent(self, context: str) -> None:
-        """Never came to be, or is gone."""
-        await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
-
-    async def closed(self, uri: str) -> None:
-        """Gone."""
-        context = self._contexts.pop(uri, None)
-        if context is not None:
-            await self.absent(context)
 
 
 class NodeRun:
@@ -157,7 +129,9 @@ class NodeRun:
 
     async def _forward(self) -> ev.NodeEvent:
         if not self._ctx.state.before:
-            await self._observed("before", await self._ctx.observe())
+            seen = await self._ctx.observe()
+            self._require_as_planned(seen)
+            await self._observed("before", seen)
         await self._walk(numbered(self._recipe.steps))
         # A run that only had to finish what a crash left has seen nothing yet: nobody is confirmed unread.
         seen = self._ctx.last_seen or await self._ctx.observe()
@@ -166,6 +140,26 @@ class NodeRun:
         return ev.NodeConfirmed(
             node=self._name, detail="was at baseline" if outcomes <= {"met"} else "updated and verified"
         )
+
+    def _require_as_planned(self, seen: Observation) -> None:
+        """Raise DRIFTED if somebody changed the firmware since the plan was made: its path was chosen for what ran then.
+
+        A component that is at its goal by now, and needs no stepping stone, is as good as planned.
+        """
+        goals: dict[str, list[Target]] = {}
+        for name in recipe_targets(self._recipe):
+            target = self._around.plan.targets[name]
+            goals.setdefault(target.component, []).append(target)
+        for component, path in goals.items():
+            now = path[-1].versions(seen.items)
+            changed = [item for item, version in now.items() if self._planned.before.get(item, version) != version]
+            if changed and not (len(path) == 1 and path[-1].diff(seen.items).met):
+                item = changed[0]
+                raise NodeFault(
+                    Reason.DRIFTED,
+                    f"{component}: {item} was {self._planned.before[item]} when the plan was made and is {now[item]}: nothing was"
+                    " done to it; plan it anew",
+                )
 
     async def _walk(self, steps: Sequence[tuple[str, StepSpec]]) -> None:
         for key, spec in steps:
@@ -365,34 +359,6 @@ def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
             return NodeFault(Reason.OUTCOME_UNKNOWN, str(error))
         case _:
             return NodeFault(Reason.UNREACHABLE, str(error))
-
-
-async def connect(try_once: Callable[[], Awaitable[Result]], clock: Clock, *, give_up_s: float) -> Result:
-    """Keep trying while the BMC is merely silent. A refused login or a wrong certificate is final at once."""
-    give_up = clock.now() + give_up_s
-    wait_s = 5.0
-    while True:
-        try:
-            return await try_once()
-        except Transient as transient:
-            if clock.now() + wait_s >= give_up:
-                raise NodeFault(Reason.UNREACHABLE, f"no answer for {give_up_s:.0f} s: {transient}") from transient
-            await clock.sleep(wait_s)
-            wait_s = min(wait_s * 2, 60.0)
-
-
-async def clear_leftovers(bmc: Bmc, node: str, leftovers: Mapping[str, str], recorder: Recorder) -> None:
-    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced.
-
-    What a BMC would not delete stays in the journal. Those that were only announced are the driver's to report (SessionLedger).
-    """
-    if not leftovers:
-        return
-    uris = tuple(uri for uri in leftovers.values() if uri)
-    contexts = tuple(context for context, uri in leftovers.items() if not uri)
-    gone = frozenset(await bmc.clear_sessions(uris, contexts))
-    closed = [context for context, uri in leftovers.items() if uri in gone]
-    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in closed))
 
 
 def numbered(steps: Sequence[StepSpec], prefix: str = "") -> list[tuple[str, StepSpec]]:

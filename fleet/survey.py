@@ -13,7 +13,7 @@ from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.plan import Survey
 from fleet.ports import Bmc, SessionLedger
 from fleet.profile import Profile
-from fleet.runner import NodeLedger, clear_leftovers, connect
+from fleet.reach import NodeLedger, clear_leftovers, connect
 from fleet.vendors import GENERIC, classify, profile_named
 from fleet.vendors.discovery import Discovery
 from inventory.baseline import Activation

@@ -13,7 +13,7 @@ from support.steps import Around, Rig
 from fleet.errors import NodeFault, Reason
 from fleet.outlets import cut_begun, cut_over, cycle_outlets, outlet_offers, unfinished
 from fleet.ports import PowerState
-from fleet.runner import NodeLedger, connect
+from fleet.reach import NodeLedger, connect
 from inventory.baseline import Activation
 from playbooks.steps.power import cycle_ac
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+import pytest
 from step_rig import Leaf, leaf
 from support.around import link
 from support.clock import VirtualClock
@@ -132,3 +133,20 @@ def test_a_verification_reads_again_and_finds_what_somebody_changed_meanwhile(tm
     assert (result, state.status, state.reason) == (Exit.NODES_FAILED, NodeStatus.QUARANTINED, "drifted")
     assert "a:Ethernet1 is in VLAN 55" in state.message
     assert place.machines["n1"].active == {"bmc": "new", "bios": "new"}
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "ends", "flashes"),
+    [("sideways", NodeStatus.QUARANTINED, []), ("new", NodeStatus.CONFIRMED, ["bios new"])],
+)
+def test_firmware_that_somebody_changed_since_the_plan_holds_the_node_unless_it_is_at_its_goal(
+    tmp_path: Path, by_hand: str, ends: NodeStatus, flashes: list[str]
+) -> None:
+    place, _ = journey(tmp_path, FIRMWARE)
+    place.machines["n1"].active["bmc"] = by_hand
+    _, state = ended(place)
+    assert (state.status, place.machines["n1"].flashes) == (ends, flashes)
+    if ends is NodeStatus.QUARANTINED:
+        assert state.message == (
+            "bmc: bmc was old when the plan was made and is sideways: nothing was done to it; plan it anew"
+        )
