@@ -197,7 +197,7 @@ class Context:
 
     async def sighting(self) -> Sighting:
         """See fleet.step.NodeContext."""
-        seen = self.last_seen or await self.observe()
+        seen = await self.observe()  # what was seen before an installation or a test is not how it is now
         versions: dict[str, str] = {}
         for target in self._targets.values():
             versions |= target.versions(seen.items)

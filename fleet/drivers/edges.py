@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fleet.clock import Clock
 from fleet.drivers.exports import Exports
 from fleet.edges import HostShell, Installs, Outlet, Scheduler, SwitchCli
-from fleet.errors import NodeFault, Reason
+from fleet.errors import NodeFault, Reason, UsageError
 from inventory.exporters.snapshot import Sighting
 from inventory.model import FeedId, Node, NodeId, PduId, SecretRef
 from inventory.secrets import resolve
@@ -122,7 +122,10 @@ class HallEdges:
             raise NodeFault(Reason.NO_EDGE, f"its OS cannot be reached: the inventory declares {lack}")
         await self.leave(node)  # an OS that was installed anew has another key
         address = SshAddress(host=at.address, port=at.port, user=at.user)
-        key = await asyncio.to_thread(read_client_key, self._where.client_key)
+        try:
+            key = await asyncio.to_thread(read_client_key, self._where.client_key)
+        except UsageError as lost:  # found when a node needs it: this node's fault, not the end of the rollout
+            raise NodeFault(Reason.NO_EDGE, f"its OS cannot be reached: {lost}") from lost
         shell = SshShell(address=address, host_key=host_key, client_key=key, clock=self._clock)
         self._shells[node.id] = (host_key, shell)
         return shell

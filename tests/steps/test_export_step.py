@@ -62,9 +62,12 @@ def aimed(declared: Inventory, netbox: Netbox, authority: Authority, tmp_path: P
 class Seen:
     """The part of fleet.ports.Bmc that a sighting needs."""
 
+    looks: int = 0
+
     async def observe(self) -> Observation:
-        """Version 25.1."""
-        items = (FirmwareItem(id="HostBMC_0", version="25.1"),)
+        """Version 25.1, and 25.2 when it is looked at again."""
+        self.looks += 1
+        items = (FirmwareItem(id="HostBMC_0", version=f"25.{self.looks}"),)
         return Observation(node="gpu1", serial="S1", uuid="u", model="M", items=items, read_at=0.0, source="test")  # type: ignore[arg-type]
 
 
@@ -104,6 +107,18 @@ def test_each_export_has_its_own_evidence(tmp_path: Path, declared: Inventory) -
     assert edges.published == ["json", "csv"]
     (node,) = json.loads((tmp_path / "out/gpu1.json").read_text())["nodes"]
     assert (node["id"], node["observed"]["status"], node["observed"]["reading"]) == ("gpu1", "confirmed", "after")
+
+
+def test_what_is_handed_on_is_read_now(tmp_path: Path, declared: Inventory) -> None:
+    place, _ = life(tmp_path, declared)
+
+    async def story() -> None:
+        await place.prepare()
+        await place.walk([JSON, CSV])
+
+    place.clock.run(story())
+    assert isinstance(place.bmc, Seen)
+    assert place.bmc.looks == 2
 
 
 def test_one_that_was_done_does_not_count_for_another(tmp_path: Path, declared: Inventory) -> None:

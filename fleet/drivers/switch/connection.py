@@ -184,7 +184,13 @@ def open_terminal(access: SwitchAccess, known_hosts: Path, clock: Clock) -> Term
         raise NodeFault(Reason.LOGIN_REFUSED, f"{access.name}: {error}") from None
     except NetmikoAuthenticationException:
         raise NodeFault(Reason.LOGIN_REFUSED, f"{access.name} refuses the login of {access.user}") from None
-    except (NetmikoBaseException, SSHException, OSError, EOFError) as error:
+    except (
+        NetmikoBaseException,
+        SSHException,
+        OSError,
+        EOFError,
+        ValueError,
+    ) as error:  # ValueError: it finds no prompt
         _raise_untrusted(access, error)
         raise Transient(f"{access.name} ({access.address}:{access.port}) cannot be reached: {_cause(error)}") from None
     connection.read_timeout_override = None  # from here on each command names its own

@@ -18,7 +18,7 @@ from fleet.drivers.switch.eos import Eos
 from fleet.drivers.switch.nvue import Nvue
 from fleet.drivers.switch.turns import turn
 from fleet.edges import Neighbour
-from fleet.errors import UsageError
+from fleet.errors import Transient, UsageError
 from fleet.limits import retrying
 
 THREADS = 32
@@ -97,7 +97,7 @@ class NetmikoSwitch:
         terminal = self._terminal
         try:
             if terminal is None or not terminal.alive:
-                self._known_hosts.write_text(known_hosts_line(self._access))
+                self._keep_key(known_hosts_line(self._access))
                 self._terminal = terminal = open_terminal(self._access, self._known_hosts, self._clock)
                 self._dialect.begin(terminal)
             return work(terminal)
@@ -106,6 +106,12 @@ class NetmikoSwitch:
                 self._terminal.close()
             self._terminal = None
             raise
+
+    def _keep_key(self, line: str) -> None:
+        try:
+            self._known_hosts.write_text(line)
+        except OSError as error:
+            raise Transient(f"{self._access.name}: {self._known_hosts} cannot be written: {error.strerror}") from error
 
 
 def _seen(turn: "asyncio.Future[Any]") -> None:
