@@ -77,6 +77,7 @@ class NetworkConfig:
 
     async def _push(self, ctx: NodeContext, name: str, cli: SwitchCli, ports: tuple[str, ...]) -> Json:
         lines = rendered(cli.platform, ports, self.vlan)
+        effect, unsettled = f"push {name}", list[Json]()
 
         async def prepare() -> Json:
             backup = await cli.running_config()
@@ -94,15 +95,24 @@ class NetworkConfig:
             return intent
 
         async def reconcile(intent: Json) -> Json | None:
+            unsettled.append(intent)
             landed = await _landed(ctx, name, dict.fromkeys(ports, self.vlan), intent["was"])
             return intent if landed else None
+
+        def fault(why: str) -> NodeFault:
+            if not (unsettled and ctx.announced(effect)):
+                return _refused(why)
+            before = _listed(name, unsettled[-1]["was"])
+            return NodeFault(
+                Reason.OUTCOME_UNKNOWN, f"not known whether {name} took VLAN {self.vlan} ({why}): {before} before"
+            )
 
         return await again(
             ctx,
             _TRIES,
             _AGAIN_S,
-            partial(ctx.once, f"push {name}", act, prepare=prepare, reconcile=reconcile),
-            _refused,
+            partial(ctx.once, effect, act, prepare=prepare, reconcile=reconcile),
+            fault,
         )
 
 

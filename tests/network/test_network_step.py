@@ -8,7 +8,7 @@ from support.around import Memory, context, link, walk
 from support.clock import VirtualClock
 
 from fleet.edges import Neighbour
-from fleet.errors import OutcomeUnknown, UsageError
+from fleet.errors import OutcomeUnknown, Transient, UsageError
 from fleet.state import Effect, NodeState, NodeStatus
 from playbooks.steps.network import NetworkConfig
 
@@ -25,6 +25,8 @@ class ModelSwitch:
     drops: list[bool] = field(default_factory=list)
     """For each commit in turn: the link breaks, and whether the commit took effect."""
     pushes: list[tuple[str, ...]] = field(default_factory=list)
+    falls_silent: bool = False
+    """After the first commit it answers nothing any more."""
     platform: str = "arista_eos"
 
     async def running_config(self) -> str:
@@ -38,6 +40,8 @@ class ModelSwitch:
 
     async def access_vlans(self) -> Mapping[str, str]:
         """See fleet.edges.SwitchCli."""
+        if self.falls_silent and self.pushes:
+            raise Transient("it does not answer")
         return dict(self.vlans)
 
     async def difference(self, lines: tuple[str, ...]) -> str:
@@ -117,6 +121,15 @@ def test_a_link_that_breaks_again_and_again_has_an_end() -> None:
     switches = {"a": ModelSwitch(drops=[False] * 99), "b": ModelSwitch()}
     assert configured(switches, Memory()).startswith("outcome-unknown: push a: attempted 3 times")
     assert len(switches["a"].pushes) == 3
+
+
+def test_a_switch_that_falls_silent_in_a_commit_is_not_said_to_have_refused_it() -> None:
+    silent = ModelSwitch(drops=[True], falls_silent=True)
+    assert configured({"a": silent, "b": ModelSwitch()}, Memory()) == (
+        "outcome-unknown: not known whether a took VLAN 100 (it does not answer): a:Ethernet1 in VLAN 1, a:Ethernet2 in VLAN 7"
+        " before"
+    )
+    assert len(silent.pushes) == 1
 
 
 def test_no_cable_is_nothing_to_do() -> None:
