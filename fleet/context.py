@@ -41,7 +41,8 @@ _REFUSALS = frozenset(
 """Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open."""
 
 
-_DRAINS = frozenset({"node.drain", "node.undrain"})
+DRAIN = "node.drain"
+_DRAINS = frozenset({DRAIN, "node.undrain"})
 """One takes back what the other did."""
 
 
@@ -215,6 +216,19 @@ class Context:
             profile=self._planned.profile,
             versions=versions,
         )
+
+    async def require_drained(self) -> None:
+        """See fleet.step.NodeContext."""
+        ended = [name for name in (key.split(" ")[-1] for key in self.state.steps) if name in _DRAINS]
+        if self._make is None or not ended or ended[-1] != DRAIN:
+            return
+        found = await self._make(StepSpec(DRAIN)).check(self)
+        if isinstance(found, Unmet):
+            raise NodeFault(
+                Reason.NOT_DRAINED,
+                f"it was drained, and somebody gave it back since (the scheduler has it {found.detail}): work may run on it, so that"
+                " nothing more is done to it; drain it and apply again",
+            )
 
     def announced(self, effect: str) -> bool:
         """Whether this step's effect has been announced."""

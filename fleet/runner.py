@@ -46,10 +46,11 @@ _HANDS_OFF = frozenset(
         Reason.BMC_GONE,
         Reason.OUTCOME_UNKNOWN,
         Reason.STEP_TIMEOUT,
+        Reason.NOT_DRAINED,
         Reason.ABORTED,
     }
 )
-"""After these nothing is flashed back: the machine cannot be reached, is not the planned one, or may still be flashing."""
+"""After these nothing is flashed back: it cannot be reached, is not the planned machine, may still be flashing, or somebody uses it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

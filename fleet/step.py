@@ -114,6 +114,12 @@ class NodeContext(Protocol):
     async def require_identity(self) -> None:
         """Raise IDENTITY_MISMATCH unless the machine behind the address is still this node (field guide B.8)."""
 
+    async def require_drained(self) -> None:
+        """Raise NOT_DRAINED if this rollout found or made the node drained and somebody gave it back since: new work may run on it.
+
+        Before whatever disturbs the node. Never between an off and its on: a host that is off runs nobody's work.
+        """
+
     async def once(
         self,
         effect: str,

@@ -69,6 +69,7 @@ class FirmwareUpdate:
                     f"{target.image.name} has {target.size_bytes} bytes, the BMC takes {readiness.max_image_bytes} (F17)",
                 )
             await ctx.require_identity()
+            await ctx.require_drained()
             return {"known_tasks": list(readiness.known_tasks), "marker": await marker_json(ctx)}
 
         async def prepare() -> Json:

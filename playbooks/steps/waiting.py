@@ -56,9 +56,10 @@ async def at_the_gate(ctx: NodeContext, look: Callable[[], Awaitable[Seen]]) -> 
 
 
 async def calm(ctx: NodeContext, *, limit_s: float) -> None:
-    """Nothing flashes, and it is the machine that was planned: power may be touched (field guide B.7, B.8)."""
+    """Nothing flashes, nobody works on it, and it is the machine that was planned: power may be touched (field guide B.7, B.8)."""
     await ready(ctx, limit_s=limit_s)
     await ctx.require_identity()
+    await ctx.require_drained()
 
 
 async def marker_json(ctx: NodeContext) -> Json:

@@ -13,7 +13,7 @@ from support.clock import VirtualClock
 from support.machine import Machine
 from support.rollout import NEEDS, Hall, baseline, book, component, digest, node, profile, survey
 
-from fleet.edges import Edges, SwitchCli
+from fleet.edges import Edges, Scheduler, SchedulerNode, SchedulerState, SwitchCli
 from fleet.errors import NodeFault, Reason
 from fleet.exits import Exit
 from fleet.plan import build
@@ -39,6 +39,28 @@ class Beside:
     published: list[Sighting] = field(default_factory=list)
     then: Callable[[], object] = lambda: None
     """What somebody else does whenever the switch is about to be asked."""
+    given_back: Callable[[], bool] = lambda: False
+    """Whether somebody has resumed the node by now."""
+    asked_to_drain: list[str] = field(default_factory=list)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """See fleet.edges.Edges."""
+        return self
+
+    async def look(self, node: str) -> SchedulerNode:
+        """See fleet.edges.Scheduler."""
+        drained = self.asked_to_drain and not self.given_back()
+        state = SchedulerState.DRAINED if drained else SchedulerState.IN_SERVICE
+        return SchedulerNode(state=state, reason=self.asked_to_drain[-1] if drained else "")
+
+    async def drain(self, node: str, reason: str) -> None:
+        """See fleet.edges.Scheduler."""
+        self.asked_to_drain.append(reason)
+
+    async def resume(self, node: str) -> None:
+        """See fleet.edges.Scheduler."""
+        self.asked_to_drain.clear()
 
     def outlets(self, node: Node) -> tuple[()]:
         """None."""
@@ -150,3 +172,14 @@ def test_firmware_that_somebody_changed_since_the_plan_holds_the_node_unless_it_
         assert state.message == (
             "bmc: bmc was old when the plan was made and is sideways: nothing was done to it; plan it anew"
         )
+
+
+@pytest.mark.parametrize("handed_over", [1, 2])
+def test_a_node_that_somebody_gave_back_is_not_disturbed_any_more(tmp_path: Path, handed_over: int) -> None:
+    place, beside = journey(tmp_path, [StepSpec("node.drain"), *FIRMWARE, VERIFY])
+    machine = place.machines["n1"]
+    beside.given_back = lambda: len(machine.flashes) >= handed_over
+    _, state = ended(place)
+    assert (state.status, state.reason) == (NodeStatus.QUARANTINED, "not-drained")
+    assert [effect for _, effect in machine.effects] == ["submit"] * handed_over
+    assert "somebody gave it back since" in state.message
