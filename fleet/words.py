@@ -90,6 +90,8 @@ _EFFECTS: Mapping[str, str] = {
 _EFFECTS_ON: Mapping[str, str] = {
     "push": "configure the node's ports on {}",
     "restore": "put the node's ports on {} back",
+    "host-off": "turn the host off for {}",
+    "host-on": "turn the host on for {}",
     "outlet-off": "switch outlet {} off",
     "outlet-on": "switch outlet {} on",
     "before": "run {} before the rollout touches the node",

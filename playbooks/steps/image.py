@@ -7,6 +7,7 @@ is told by a phone-home with this installation's token, which counts also when i
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,7 +84,7 @@ class OsImage:
         token = await self._offer(ctx)
         if not ctx.announced("host-off"):
             await ctx.require_identity()
-        await host_off(ctx)
+        await host_off(ctx, _of_try("host-off", _latest_try(ctx)))
         told = await ctx.once(
             "install",
             lambda intent: self._boot(ctx, intent),
@@ -101,11 +102,11 @@ class OsImage:
         """This installation's token, the same in every process, and the image behind it."""
 
         async def prepare() -> Json:
-            return {"token": secrets.token_hex(16)}
+            return {"token": secrets.token_hex(16), "before": await _machine_id(ctx)}
 
         async def act(intent: Json) -> Json:
             await self._url(ctx, str(intent["token"]))
-            return {"token": intent["token"]}
+            return intent
 
         offered = await ctx.once("offer", act, prepare=prepare, reconcile=act)
         token = str(offered["token"])
@@ -128,6 +129,9 @@ class OsImage:
             raise Parked(
                 f"{stop}; its host is off for its installation: `fleet resume` goes on, `fleet abort` turns it on"
             ) from stop
+        started = _latest_try(ctx)
+        if ctx.announced(_of_try("host-on", started)):  # and that came to nothing, by `_find`
+            await host_off(ctx, _of_try("host-off", started + 1))
         if await _patiently(ctx, ctx.bmc.power_state) is not PowerState.OFF:
             raise NodeFault(
                 Reason.POWER_IGNORED, "the host was switched off for its installation, and something turned it on"
@@ -142,20 +146,28 @@ class OsImage:
         return {"token": token, "override": [enabled, target], "at": ctx.clock.now()}
 
     async def _boot(self, ctx: NodeContext, intent: Json) -> Json:
-        await host_on(ctx)
+        await host_on(ctx, _of_try("host-on", _latest_try(ctx)))
         return await self._home(ctx, str(intent["token"]), INSTALL_S + ctx.bmc.profile.timings.post_s)
 
     async def _find(self, ctx: NodeContext, intent: Json) -> Json | None:
-        """After a crash. None: the host was never switched on, so nothing was installed."""
-        if not ctx.announced("host-on"):
+        """After a crash. None: nothing was installed. Either the host was never switched on, or it runs what it ran before.
+
+        That comes of a process that dies while the host looks for its media: nobody serves them, and the disk is booted.
+        """
+        on = _of_try("host-on", _latest_try(ctx))
+        if not ctx.announced(on):
             return None
-        await host_on(ctx)
+        await host_on(ctx, on)
         left_s = float(intent["at"]) + INSTALL_S + ctx.bmc.profile.timings.post_s - ctx.clock.now()
         try:
             return await self._home(ctx, str(intent["token"]), max(left_s, LATE_S))
         except NodeFault as silent:
             if await _override(ctx) == ONCE:
                 raise  # it never started from the media
+            offered = ctx.latest("offer") or {}
+            before = str(offered.get("before", ""))
+            if before and await _machine_id(ctx) == before:
+                return None
             raise NodeFault(
                 Reason.OUTCOME_UNKNOWN,
                 f"it may have called home while nobody listened: {silent}; look at its console before you install again",
@@ -184,6 +196,30 @@ def _media(ctx: NodeContext) -> BootMedia:
     if not isinstance(ctx.bmc, BootMedia):
         raise NodeFault(Reason.IMAGE_FAILED, "this BMC is spoken to by a driver without virtual media")
     return ctx.bmc
+
+
+def _of_try(effect: str, number: int) -> str:
+    """Each try has a power cycle of its own."""
+    return effect if number == 1 else f"{effect} try {number}"
+
+
+def _latest_try(ctx: NodeContext) -> int:
+    """The number of the newest try whose host was switched off; 1 before there is any."""
+    return next(number for number in count(1) if not ctx.announced(_of_try("host-off", number + 1)))
+
+
+async def _machine_id(ctx: NodeContext) -> str:
+    """/etc/machine-id of the OS from before this rollout, whose host key is known; empty if that does not answer.
+
+    Every installation makes its own (machine-id(5)): the same key and the same id mean that the disk was not written.
+    """
+    host_key = ctx.edges.host_key(ctx.node)
+    if not host_key:
+        return ""
+    try:
+        return (await _said(await ctx.edges.shell(ctx.node, host_key), "/etc/machine-id")).strip()
+    except (Transient, NodeFault):
+        return ""
 
 
 def _require_this_node(ctx: NodeContext, home: PhoneHome) -> None:
@@ -262,8 +298,10 @@ async def _restored(ctx: NodeContext, media: BootMedia, fault: Exception) -> Nod
     try:
         await ctx.require_identity()  # another machine's boot configuration is not ours to change
         await _restore(ctx, media)
-        if ctx.announced("host-off") and not ctx.announced("host-on"):
-            await host_on(ctx)  # it was not booted from the media: it goes back to what it ran
+        latest = _latest_try(ctx)
+        on = _of_try("host-on", latest)
+        if ctx.announced(_of_try("host-off", latest)) and not ctx.announced(on):
+            await host_on(ctx, on)  # it was not booted from the media: it goes back to what it ran
     except (NodeFault, Transient, OutcomeUnknown) as left:
         return NodeFault(reason, f"{fault}; and its boot configuration may be left changed: {left}")
     return NodeFault(reason, f"{fault}; media ejected, boot override cleared")

@@ -182,12 +182,12 @@ async def warm_reset(ctx: NodeContext) -> None:
     await again(ctx, _TRIES, 60.0, once, _ignored)
 
 
-async def host_off(ctx: NodeContext) -> str:
-    """Shut the host down, by force if it does not listen; its state before."""
+async def host_off(ctx: NodeContext, effect: str = "host-off") -> str:
+    """Shut the host down, by force if it does not listen; its state before. `effect`: where a step does so more than once."""
     timings = ctx.bmc.profile.timings
-    if not ctx.announced("host-off"):
+    if not ctx.announced(effect):
         await _post_over(ctx)
-    await _may_begin(ctx, "host-off")
+    await _may_begin(ctx, effect)
 
     async def act(_intent: Json) -> Json:
         was = await ctx.bmc.power_state()
@@ -206,7 +206,7 @@ async def host_off(ctx: NodeContext) -> str:
         return {"was": PowerState.ON.value} if off else None
 
     async def once() -> Json:
-        return await ctx.once("host-off", act, prepare=_nothing, reconcile=reconcile)
+        return await ctx.once(effect, act, prepare=_nothing, reconcile=reconcile)
 
     result = await again(ctx, _TRIES, 30.0, once, _ignored)
     return str(result["was"])
@@ -224,8 +224,8 @@ async def _asked_to_shut_down(ctx: NodeContext) -> bool:
     return True
 
 
-async def host_on(ctx: NodeContext) -> None:
-    """Turn the host on."""
+async def host_on(ctx: NodeContext, effect: str = "host-on") -> None:
+    """Turn the host on. `effect`: as for `host_off`."""
 
     async def act(_intent: Json) -> Json:
         await ctx.bmc.power(PowerAction.ON)
@@ -239,7 +239,7 @@ async def host_on(ctx: NodeContext) -> None:
         return {"at": ctx.clock.now()} if on else None
 
     async def once() -> Json:
-        return await ctx.once("host-on", act, prepare=_nothing, reconcile=reconcile)
+        return await ctx.once(effect, act, prepare=_nothing, reconcile=reconcile)
 
     await again(ctx, _TRIES, 60.0, once, lambda why: _ignored(f"the host was switched off and is still off: {why}"))
 

@@ -90,6 +90,10 @@ class HallEdges:
         """None here."""
         raise NotImplementedError
 
+    def host_key(self, node: Node) -> str:
+        """Of what was installed when the hall started."""
+        return str(self.hall["hosts"][str(node.id)]["host_key"])
+
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """None here."""
         del node

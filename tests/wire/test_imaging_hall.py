@@ -293,3 +293,31 @@ async def test_a_phone_home_that_nobody_heard_is_not_guessed(tmp_path: Path) -> 
 
 def _is_host_on(event: ev.Event) -> bool:
     return isinstance(event, ev.EffectRecorded) and event.effect.endswith("/host-on")
+
+
+async def died_without_serving(hall: Hall, place: Place) -> None:
+    """A process dies when it has switched the host on; the host finds no image and boots its disk."""
+    place.memory.dies = lambda event, _: (
+        "after" if isinstance(event, ev.EffectRecorded) and "/host-on" in event.effect else ""
+    )
+    async with process(place) as life:
+        with pytest.raises(Crash):
+            await hall.step.apply(life.ctx)
+    place.memory.live()
+    starts = len((await hall.truth("gpu1"))["boots"])
+    while len((await hall.truth("gpu1"))["boots"]) == starts:
+        await hall.clock.sleep(60)
+
+
+async def test_a_host_that_found_no_image_because_we_were_dead_is_installed_after_all(tmp_path: Path) -> None:
+    async with running(tmp_path, ["DGXH100"], {}) as hall:
+        place = await hall.place("gpu1")
+        for number in range(2):
+            await died_without_serving(hall, place)
+            truth = await hall.truth("gpu1")
+            assert (truth["os"]["version_id"], truth["image_write_counts"], number) == ("22.04", {}, number)
+        assert await imaged(hall, place) == Met("runs 24.04")
+        truth = await hall.truth("gpu1")
+    assert truth["image_write_counts"] == {hall.step.sha256: 1}
+    assert truth["interrupted_posts"] == 0
+    assert untouched(truth)
