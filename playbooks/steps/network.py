@@ -77,7 +77,7 @@ class NetworkConfig:
 
     async def _push(self, ctx: NodeContext, name: str, cli: SwitchCli, ports: tuple[str, ...]) -> Json:
         lines = rendered(cli.platform, ports, self.vlan)
-        effect, unsettled = f"push {name}", list[Json]()
+        unsettled: list[Json] = []
 
         async def prepare() -> Json:
             backup = await cli.running_config()
@@ -100,7 +100,7 @@ class NetworkConfig:
             return intent if landed else None
 
         def fault(why: str) -> NodeFault:
-            if not (unsettled and ctx.announced(effect)):
+            if not (unsettled and ctx.announced(f"push {name}")):
                 return _refused(why)
             before = _listed(name, unsettled[-1]["was"])
             return NodeFault(
@@ -111,7 +111,7 @@ class NetworkConfig:
             ctx,
             _TRIES,
             _AGAIN_S,
-            partial(ctx.once, effect, act, prepare=prepare, reconcile=reconcile),
+            partial(ctx.once, f"push {name}", act, prepare=prepare, reconcile=reconcile),
             fault,
         )
 
