@@ -21,8 +21,9 @@ check: $(VENV)/.installed-dev       ## exactly what CI checks besides the tests
 bench: $(VENV)/.installed-dev       ## figures, measured here and now, beside the tools that people use otherwise
 	$(BIN)/python tests/bench/bench.py
 
-soak: $(VENV)/.installed-dev        ## kill -9 at SEEDS random moments of a 256-node rollout
+soak: $(VENV)/.installed-dev        ## kill -9 at SEEDS random moments of a 256-node firmware rollout, and of a 256-node bring-up
 	$(BIN)/python tests/soak/soak.py --kills $(SEEDS) --nodes 256
+	$(BIN)/python tests/soak/soak.py --journey --kills $(SEEDS)
 
 test-real: $(VENV)/.installed-dev   ## against counterparts that are not ours; as root it installs them from Debian
 	if [ "$$(id -u)" = 0 ]; then bash tests/real/install.sh; fi

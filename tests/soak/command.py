@@ -21,7 +21,7 @@ from soak.resuming import measure
 from soak.verdict import Outcome, differences, outcome
 
 SPEED = 600.0
-JOURNEY_SPEED = 150.0
+JOURNEY_SPEED = 200.0
 _TRAILS = 5
 """Differing nodes whose journal is printed whole."""
 
@@ -57,7 +57,7 @@ def _options() -> argparse.Namespace:
         "--faults", help="a shipped fault file by name, or a path (five-percent; with --journey: journey)"
     )
     parser.add_argument("--seed", type=int, default=1, help="which nodes are hit, and when we kill")
-    parser.add_argument("--speed", type=float, help="simulated seconds per second (600; with --journey: 150)")
+    parser.add_argument("--speed", type=float, help="simulated seconds per second (600; with --journey: 200)")
     parser.add_argument("--directory", type=Path, help="an empty folder; default: a new one")
     parser.add_argument(
         "--resume-1024", action="store_true", help="measure instead how fast a killed rollout is taken up again"

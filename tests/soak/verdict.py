@@ -116,8 +116,10 @@ def differences(one: Outcome, other: Outcome) -> dict[str, str]:
 def _less_certain(key: str, before: dict[str, str], after: dict[str, str]) -> bool:
     """Whether both hold the node for an installer's silence, which proves less to a process that was dead for a while.
 
-    It may have missed a call, and says so instead of guessing (os.image). Nothing else of that node may differ.
+    It may have missed a call, or not have served the image when the host asked for it, and says so instead of guessing (os.image).
+    Then the disk may still hold what it held before. Nothing else of that node may differ.
     """
     held = before["status"] == after["status"] == NodeStatus.QUARANTINED
     told = (before["reason"], after["reason"])
-    return key == "reason" and held and told == (Reason.IMAGE_FAILED, Reason.OUTCOME_UNKNOWN)
+    unwritten = {"OS", "image writes"} if not after["image writes"] else set()
+    return key in {"reason", *unwritten} and held and told == (Reason.IMAGE_FAILED, Reason.OUTCOME_UNKNOWN)
