@@ -19,7 +19,7 @@ seed: 0
 rules:
   - {name: gpu-gone, select: {node: gpu0002}, effect: gpu-missing}
   - {name: dcgm-says-no, select: {node: gpu0003}, effect: dcgm-fails, times: always}
-  - {name: dcgm-hangs, select: {node: gpu0130}, effect: tool-hangs, times: always}
+  - {name: dcgm-cut-short, select: {node: gpu0130}, effect: json-truncated, times: always}
   - {name: no-shell, select: {node: gpu0004}, effect: ssh-refused}
   - {name: silent, select: {node: gpu0005}, effect: no-phone-home}
   - {name: somebody-else, select: {node: gpu0006}, effect: wrong-identity}
@@ -59,7 +59,13 @@ ENDS = {
 }
 """Node -> the reason for which it is held or rolled back; empty: it is accepted."""
 ROLLED_BACK = {"gpu0007", "gpu0133"}
-AT_ONCE = "rollout:\n  waves: [100%]\n  max_in_flight: 100%\n  spread: {rack: 8}\n  failure_budget: {total: 100%}\n  on_failure: roll_back_node\n"
+AT_ONCE = """rollout:
+  waves: [100%]
+  max_in_flight: 100%
+  spread: {rack: 8}
+  failure_budget: {total: 100%}
+  on_failure: roll_back_node
+"""
 
 
 def lived(directory: Path, schedule: Schedule | None) -> tuple[Ordeal, Outcome]:
