@@ -18,7 +18,7 @@ from fleet.gate import Aborted, Parked
 from fleet.ports import BootMedia, PowerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
-from playbooks.steps.power import host_off, host_on
+from playbooks.steps.power import host_off, host_on, post_left_s
 from playbooks.steps.waiting import again
 
 Answer = TypeVar("Answer")
@@ -102,7 +102,7 @@ class OsImage:
         """This installation's token, the same in every process, and the image behind it."""
 
         async def prepare() -> Json:
-            return {"token": secrets.token_hex(16), "before": await _machine_id(ctx)}
+            return {"token": secrets.token_hex(16), "before": await _former(ctx)}
 
         async def act(intent: Json) -> Json:
             await self._url(ctx, str(intent["token"]))
@@ -206,6 +206,20 @@ def _of_try(effect: str, number: int) -> str:
 def _latest_try(ctx: NodeContext) -> int:
     """The number of the newest try whose host was switched off; 1 before there is any."""
     return next(number for number in count(1) if not ctx.announced(_of_try("host-off", number + 1)))
+
+
+async def _former(ctx: NodeContext) -> str:
+    """`_machine_id` before anything is done, waiting for a POST that we caused; empty where no OS answers."""
+    give_up = ctx.clock.now() + post_left_s(ctx) + LOGIN_S
+    while ctx.edges.host_key(ctx.node):
+        if found := await _machine_id(ctx):
+            return found
+        if ctx.clock.now() >= give_up:
+            break
+        ctx.progress(None, "waiting for the OS that it runs now")
+        await ctx.safe_point()
+        await ctx.clock.sleep(LOGIN_POLL_S)
+    return ""
 
 
 async def _machine_id(ctx: NodeContext) -> str:
