@@ -18,8 +18,10 @@ from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
 from fleet.cli.whereabouts import lacking, leaf_links, whereabouts
 from fleet.clock import Clock, SystemClock, as_utc
+from fleet.context import DRAIN
+from fleet.edges import Scheduler
 from fleet.engine import Engine, Ledger, Watcher
-from fleet.errors import Busy, Reason, Refused, UsageError, WindowClosed
+from fleet.errors import Busy, NodeFault, Reason, Refused, Transient, UsageError, WindowClosed
 from fleet.events import Event, Recorded, RolloutId, as_json
 from fleet.executor import LocalExecutor
 from fleet.exits import Exit
@@ -158,6 +160,8 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
 
         try:
             async with around.looking(sources, clock) as edges:
+                if any(step.name == DRAIN for step in steps):
+                    await _require_scheduler(edges.scheduler, sources)
                 surveys = await survey(
                     sources.nodes,
                     driver,
@@ -172,6 +176,14 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
     lack = lacking(sources, whereabouts(sources), steps)
     surveys = [_without_surroundings(each, lack.get(str(each.node.id), "")) for each in surveys]
     return compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
+
+
+async def _require_scheduler(scheduler: Scheduler, sources: Sources) -> None:
+    """Raise UsageError where the scheduler cannot be asked: found before anything is touched, not at the first node."""
+    try:
+        await scheduler.look(str(sources.nodes[0].id))
+    except (NodeFault, Transient) as error:
+        raise UsageError(f"{sources.inventory_path}: scheduler: {error}; {DRAIN} needs it") from error
 
 
 def _without_surroundings(survey: Survey, lack: str) -> Survey:
@@ -268,6 +280,7 @@ def sources_of(state: RolloutState) -> Sources:
         hall,
         baseline=Path(paths["baseline"]) if "baseline" in paths else None,
         select=paths.get("select", ""),
+        real_scheduler=paths.get("real_scheduler", ""),
     )
 
 

@@ -17,7 +17,7 @@ from fleet.edges import Installs, Scheduler
 from fleet.errors import UsageError
 from fleet.events import RolloutId
 from fleet.step import StepSpec
-from inventory.model import Inventory, Provisioning
+from inventory.model import Provisioning
 
 _LOOPBACK = Provisioning(address="127.0.0.1")
 
@@ -31,7 +31,7 @@ def workplace(journal: Path, rollout: RolloutId) -> Path:
 async def looking(sources: Sources, clock: Clock) -> AsyncIterator[HallEdges]:
     """Edges for a survey: nothing is served, nothing handed on."""
     edges = HallEdges(
-        whereabouts(sources), scheduler=_scheduler(sources.inventory, clock), installs=None, exports=None, clock=clock
+        whereabouts(sources), scheduler=_scheduler(sources, clock), installs=None, exports=None, clock=clock
     )
     try:
         yield edges
@@ -52,7 +52,7 @@ async def working(sources: Sources, clock: Clock, place: Path, steps: Iterable[S
         server, installs = await _served(sources, clock, place / "installs")
     edges = HallEdges(
         where,
-        scheduler=_scheduler(sources.inventory, clock),
+        scheduler=_scheduler(sources, clock),
         installs=installs,
         exports=Exports(sources.inventory, place / "nodes"),
         clock=clock,
@@ -107,8 +107,9 @@ def _keep_port(kept: Path, port: int) -> None:
     draft.rename(kept)
 
 
-def _scheduler(inventory: Inventory, clock: Clock) -> Scheduler:
-    said = inventory.scheduler
-    if said is None:
+def _scheduler(sources: Sources, clock: Clock) -> Scheduler:
+    """None against a simulated hall, unless it was asked for: a rehearsal must not drain the real nodes of these names."""
+    said = sources.inventory.scheduler
+    if said is None or (sources.hall is not None and not sources.real_scheduler):
         return NoScheduler()
     return SlurmScheduler(clock=clock, scontrol=said.scontrol, conf=str(said.conf or ""))

@@ -51,6 +51,8 @@ class Sources:
     """Given beside the playbook, in place of the one that it names."""
     select: str = ""
     """Narrows the playbook's selection."""
+    real_scheduler: str = ""
+    """Non-empty: ask the inventory's scheduler although the hall is simulated."""
 
     def clock(self) -> SystemClock:
         """The machine's clock, or the hall's."""
@@ -61,6 +63,7 @@ class Sources:
         found = {"inventory": str(self.inventory_path.resolve()), "playbook": str(self.playbook.path)}
         found |= {"hall": str(self.hall.directory.resolve())} if self.hall else {}
         found |= {"baseline": str(self.baseline.resolve())} if self.baseline else {}
+        found |= {"real_scheduler": self.real_scheduler} if self.real_scheduler else {}
         return found | ({"select": self.select} if self.select else {})
 
 
@@ -71,6 +74,7 @@ def read_sources(
     *,
     baseline: Path | None = None,
     select: str = "",
+    real_scheduler: str = "",
 ) -> Sources:
     """Read and check the files. Raises InputError or UsageError; nothing was touched."""
     inventory = load(inventory_path)
@@ -91,6 +95,7 @@ def read_sources(
         nodes=hall.overlay(found) if hall else found,
         baseline=baseline,
         select=select,
+        real_scheduler=real_scheduler,
     )
 
 

@@ -90,12 +90,20 @@ def apply(
         bool, typer.Option("--wait-for-window", help="wait while the maintenance window is closed")
     ] = False,
     as_json: AsJson = False,
+    real_scheduler: Annotated[
+        bool,
+        typer.Option(
+            "--real-scheduler", help="with --hall: drain and resume by the inventory's real scheduler, all the same"
+        ),
+    ] = False,
 ) -> None:
     """Carry a playbook out over the hall. A dry run unless you add --yes.
 
     Example: [bold]fleet apply playbook.yaml -i hall.yaml --yes[/]
     """
-    sources = compose.read_sources(inventory, playbook, hall, baseline=baseline, select=select)
+    sources = compose.read_sources(
+        inventory, playbook, hall, baseline=baseline, select=select, real_scheduler=_flag(real_scheduler)
+    )
     wishes = applying.Wishes(
         journal=journal,
         as_json=_flag(as_json),

@@ -47,7 +47,7 @@ class Drained:
 
     def begin(self, *command: str) -> Life:
         """Start `fleet apply`, or another command."""
-        line = self.at.command(*command) if command else self.at.apply()
+        line = self.at.command(*command) if command else [*self.at.apply(), "--real-scheduler"]
         self.lives.append(begin(line, self.at.directory, len(self.lives) + 1))
         return self.lives[-1]
 

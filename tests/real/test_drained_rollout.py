@@ -216,3 +216,22 @@ async def test_a_drain_outlasts_a_restart_of_the_controller(slurm: Cluster, tmp_
         assert both.begun(BUSY) > work.ended_at()
         assert (len(drained_at(both, BUSY)), resumed(both, BUSY)) == (1, 1)
         assert await in_service(slurm, BUSY)
+
+
+async def test_a_node_given_back_while_nobody_watched_is_not_reset_under_new_work(
+    slurm: Cluster, tmp_path: Path
+) -> None:
+    with drained_hall(tmp_path / "site", slurm, 1) as both:
+        life = both.begin()
+        await both.until(lambda: len(both.handed_over(CANARY)) > 1, life)
+        life.kill()
+        await slurm.run("scontrol", "update", f"NodeName={CANARY}", "State=RESUME")
+        work = await work_on(slurm, CANARY)
+        life = both.begin("resume")
+        assert await both.end(life) == Exit.NODES_FAILED, life.said()
+        assert both.truth(CANARY)["resets"] == []
+        assert [e.reason for _, e in both.events(CANARY) if isinstance(e, ev.NodeQuarantined)] == ["not-drained"]
+        assert await slurm.states(CANARY) == {"ALLOCATED"}
+        work.let_go()
+        await slurm.until("JobState=COMPLETED", "scontrol", "show", "job", work.number)
+        assert await ended_by_itself(slurm, work)
