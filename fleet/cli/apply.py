@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -85,11 +86,11 @@ async def roll_back(old: RolloutState, sources: Sources, wishes: Wishes) -> Exit
     inverse = sources.playbook.baseline.inverse()
     compose.check_images(inverse)
     steps = tuple(
-        step
+        replace(step, args=dict(_WAY_BACK[step.name]) or step.args)
         for step in sources.playbook.steps
         if step.name in _WAY_BACK and step.args.get("component", "") in {"", *inverse.components}
     )
-    if not any(step.args for step in steps):
+    if not any(step.name == UPDATE for step in steps):
         raise UsageError(f"{old.rollout}: the baseline names no previous image for any component; there is no way back")
     wanted = {name for name, node in old.nodes.items() if node.admitted_at is not None}
     if not wanted:
@@ -98,8 +99,9 @@ async def roll_back(old: RolloutState, sources: Sources, wishes: Wishes) -> Exit
     return await _start(back, wishes, inverse, steps, reverses=old.rollout)
 
 
-_WAY_BACK = frozenset({"node.drain", UPDATE, "verify", "node.undrain"})
-"""Steps that a rollback repeats. It installs no OS again, moves no port and tests no part: it brings firmware back."""
+_WAY_BACK: Mapping[str, Mapping[str, str]] = {DRAIN: {}, UPDATE: {}, "verify": {}, "node.undrain": {"of": "own"}}
+"""Steps that a rollback repeats, with their arguments where they are others. It brings firmware back: it installs no OS again, moves
+no port, tests no part, and gives no node back that an earlier rollout holds."""
 
 
 async def _start(

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fleet.cli.compose import Sources
@@ -46,23 +47,23 @@ async def working(sources: Sources, clock: Clock, place: Path, steps: Iterable[S
     Raises:
         UsageError: the address or port for images cannot be listened on.
     """
-    where = whereabouts(sources)
-    installs, server = None, None
-    if any(step.name == IMAGE for step in steps):
-        server, installs = await _served(sources, clock, place / "installs")
-    edges = HallEdges(
-        where,
-        scheduler=_scheduler(sources, clock),
-        installs=installs,
-        exports=Exports(sources.inventory, place / "nodes"),
-        clock=clock,
-    )
-    try:
+    async with AsyncExitStack() as stack:
+        installs = None
+        if any(step.name == IMAGE for step in steps):
+            server, installs = await _served(sources, clock, place / "installs")
+            stack.push_async_callback(server.close)
+        edges = HallEdges(
+            whereabouts(sources),
+            scheduler=_scheduler(sources, clock),
+            installs=installs,
+            # What a simulated machine runs is nothing for a real CMDB.
+            exports=Exports(
+                replace(sources.inventory, exports={}) if sources.hall else sources.inventory, place / "nodes"
+            ),
+            clock=clock,
+        )
+        stack.push_async_callback(edges.close)
         yield edges
-    finally:
-        await edges.close()
-        if server is not None:
-            await server.close()
 
 
 async def _served(sources: Sources, clock: Clock, directory: Path) -> tuple[ImageServer, Installs]:

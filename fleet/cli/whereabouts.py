@@ -174,5 +174,7 @@ def lacking(sources: Sources, where: Whereabouts, steps: Iterable[StepSpec]) -> 
 
 
 def _no_export(sources: Sources, to: str) -> str:
+    if sources.hall is not None and find(to).kind is Kind.SYSTEM:
+        return f"inventory.export to {to}: what a simulated hall runs is not written to a real system"
     wants_place = find(to).kind is Kind.SYSTEM and to not in sources.inventory.exports
     return f"inventory.export to {to} needs `exports: {{{to}: {{url: ..., token: ...}}}}`" if wants_place else ""

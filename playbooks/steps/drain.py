@@ -1,6 +1,8 @@
 """Take a node out of its scheduler's service and give it back. Nobody's work is ended, nobody else's decision is touched."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from fleet.edges import SchedulerNode, SchedulerState
 from fleet.errors import NodeFault, Reason, Transient
@@ -18,6 +20,10 @@ _POLL_S = 30.0
 _SETTLE_S = 120.0
 """slurmctld shows a new state at once, or after its next ping of the node."""
 _TRIES, _AGAIN_S = 5, 60.0
+
+
+ANY, OWN = "any", "own"
+"""Whose drains node.undrain lifts."""
 
 
 def is_ours(seen: SchedulerNode) -> bool:
@@ -72,6 +78,9 @@ class NodeDrain:
 class NodeUndrain:
     """Give the node back to its scheduler, if it was us who took it."""
 
+    of: str = ANY
+    """Whose drains are lifted: ANY of ours, as a playbook that brings a node to its goal may, or only OWN, as a way back must:
+    what an earlier rollout holds is not fit for tenants because its firmware is back."""
     disrupts: Disrupts = Disrupts.NOTHING
 
     async def check(self, ctx: NodeContext) -> Met | Unmet:
@@ -81,13 +90,16 @@ class NodeUndrain:
             return Met("no scheduler knows it")
         if seen.state is SchedulerState.IN_SERVICE:
             return Met("in service")
-        if not is_ours(seen):
+        if not self._lifts(ctx, seen):
             return Met(f"{seen.state} by others, which stays: {seen.reason or 'no reason given'}")
         return Unmet(f"{seen.state}: {seen.reason}")
 
     async def apply(self, ctx: NodeContext) -> None:
         """Resume it."""
-        await _resume(ctx)
+        await _resume(ctx, partial(self._lifts, ctx))
+
+    def _lifts(self, ctx: NodeContext, seen: SchedulerNode) -> bool:
+        return is_ours(seen) if self.of == ANY else seen.reason == _reason(ctx)
 
 
 async def _until_drained(ctx: NodeContext, begun: float) -> SchedulerNode:
@@ -133,7 +145,7 @@ async def _look(ctx: NodeContext) -> SchedulerNode:
 
 
 async def _drain(ctx: NodeContext) -> Json:
-    reason = f"{_OURS}{ctx.rollout}"
+    reason = _reason(ctx)
     node = str(ctx.node.id)
 
     async def prepare() -> Json:
@@ -157,16 +169,20 @@ async def _drain(ctx: NodeContext) -> Json:
     return await again(ctx, _TRIES, _AGAIN_S, once, _unheard)
 
 
-async def _resume(ctx: NodeContext) -> Json:
+def _reason(ctx: NodeContext) -> str:
+    return f"{_OURS}{ctx.rollout}"
+
+
+async def _resume(ctx: NodeContext, lifts: Callable[[SchedulerNode], bool] = is_ours) -> Json:
     """Lift our drain, and see it lifted. Somebody else's is left alone, also if it came a moment ago."""
 
     async def act(_intent: Json) -> Json:
-        if is_ours(await _look(ctx)):
+        if lifts(await _look(ctx)):
             await ctx.edges.scheduler.resume(str(ctx.node.id))
         return {"at": ctx.clock.now()}
 
     async def reconcile(_intent: Json) -> Json | None:
-        return None if is_ours(await _look(ctx)) else {"at": ctx.clock.now()}
+        return None if lifts(await _look(ctx)) else {"at": ctx.clock.now()}
 
     async def nothing() -> Json:
         return {}
@@ -176,7 +192,7 @@ async def _resume(ctx: NodeContext) -> Json:
 
     result = await again(ctx, _TRIES, _AGAIN_S, once, _unheard)
     give_up = ctx.clock.now() + _SETTLE_S
-    while is_ours(await _look(ctx)) and ctx.clock.now() < give_up:
+    while lifts(await _look(ctx)) and ctx.clock.now() < give_up:
         await ctx.clock.sleep(_POLL_S)
     return result
 

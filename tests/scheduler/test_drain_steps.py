@@ -46,6 +46,22 @@ async def test_a_hold_that_came_meanwhile_stays(rig: Rig, fake: Fake, edges: Aro
     assert fake.now()["updates"] == [DRAIN]
 
 
+async def test_a_way_back_gives_no_node_back_that_an_earlier_rollout_holds(
+    rig: Rig, fake: Fake, edges: Around
+) -> None:
+    fake.set(state="IDLE+DRAIN", reason="fleetwave bring-up-1")
+    assert (await rig.walk("node.drain", edges)).endswith("drained: fleetwave bring-up-1")
+    assert "which stays" in await rig.walk("node.undrain", edges, of="own")
+    assert fake.now()["updates"] == []
+    assert await rig.walk("node.undrain", edges) == "then: in service"
+
+
+async def test_a_way_back_gives_back_what_it_drained_itself(rig: Rig, fake: Fake, edges: Around) -> None:
+    await rig.walk("node.drain", edges)
+    assert await rig.walk("node.undrain", edges, of="own") == "then: in service"
+    assert fake.now()["updates"] == [DRAIN, RESUME]
+
+
 async def test_down_is_not_drained(rig: Rig, fake: Fake, edges: Around) -> None:
     fake.set(state="DOWN*", reason="Not responding")
     with pytest.raises(NodeFault, match="Not responding") as held:

@@ -96,12 +96,12 @@ class Rig:
         )
         return made, ledger
 
-    async def walk(self, name: str, edges: Any, *, gate: Gate | None = None) -> str:
+    async def walk(self, name: str, edges: Any, *, gate: Gate | None = None, **args: str) -> str:
         """As the runner: check, apply, check; what the last check says. A step that had begun is continued."""
         journal = SqliteJournal(self.path, self.clock)
         try:
             ctx, _ = self.context(journal, edges=edges, gate=gate)
-            spec = StepSpec(name)
+            spec = StepSpec(name, args)
             ctx.enter([(f"1 {name}", spec)], f"1 {name}")
             step = make(spec)
             found = await step.check(ctx)
