@@ -13,7 +13,7 @@ import typer
 from fleet.cli import apply as applying
 from fleet.cli import commands_control, commands_inventory, commands_look, commands_tui, compose, demo, sim
 from fleet.cli import journey as bring_up
-from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
+from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE, playbook_file
 from fleet.errors import FleetError, Halt, UsageError
 from fleet.events import UnknownEvent
 from fleet.exits import Exit
@@ -34,7 +34,14 @@ app = typer.Typer(
 Inventory = Annotated[
     Path, typer.Option("--inventory", "-i", help="inventory of the hall (YAML)", exists=True, dir_okay=False)
 ]
-PlaybookFile = Annotated[Path, typer.Argument(help="playbook (YAML)", exists=True, dir_okay=False)]
+PlaybookFile = Annotated[
+    Path,
+    typer.Argument(
+        help="playbook (YAML), or the name of one that ships, such as bring-up",
+        parser=playbook_file,
+        metavar="PLAYBOOK",
+    ),
+]
 HallDirectory = Annotated[
     Path | None, typer.Option("--hall", help="directory of a running `fleet sim`: act on the simulated hall")
 ]

@@ -128,7 +128,7 @@ LINES: dict[str, tuple[list[str], str]] = {
     "no command": (["aply"], "No such command 'aply'. Did you mean 'apply'?"),
     "no option": (["status", "--jsno"], "No such option: --jsno"),
     "no inventory": (["plan", __file__], "Missing option '--inventory'"),
-    "no file": (["plan", "nowhere.yaml", "-i", __file__], "'nowhere.yaml' does not exist"),
+    "no file": (["plan", "nowhere.yaml", "-i", __file__], "no file 'nowhere.yaml', and no playbook of that name ships"),
     "no journal": (["status", "--journal", "nowhere.db"], "nowhere.db: no journal there; `fleet apply` and"),
     "no hall": (["sim", "-i", __file__, "--faults", "nowhere"], f"{__file__}:"),
 }

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+import typer
 
 from fleet.cli import around, compose
 from fleet.cli.apply import _WAY_BACK
 from fleet.cli.hall import RunningHall
 from fleet.cli.journey import write_journey
+from fleet.cli.paths import playbook_file
 from fleet.cli.whereabouts import lacking, leaf_links, whereabouts
 from fleet.clock import SystemClock
 from fleet.drivers.slurm import NoScheduler, SlurmScheduler
@@ -17,6 +19,7 @@ from fleet.errors import NodeFault, UsageError
 from fleet.events import RolloutId
 from fleet.step import StepSpec
 from inventory.model import Credential, CredentialId, ExportTarget, SchedulerAccess, SecretRef
+from playbooks import LIBRARY
 
 NODE, LEAF = "gpu0001", "10.21.1.1"
 
@@ -141,6 +144,17 @@ async def test_nothing_listens_where_no_step_installs(tmp_path: Path, monkeypatc
         with pytest.raises(NodeFault, match="no image server runs"):
             _ = edges.installs
     assert not (tmp_path / "place").exists()
+
+
+def test_a_playbook_that_ships_is_known_by_its_name(tmp_path: Path) -> None:
+    assert playbook_file("bring-up").samefile(LIBRARY / "bring-up.yaml")
+    own = tmp_path / "mine.yaml"
+    own.write_text("")
+    assert playbook_file(str(own)) == own
+    with pytest.raises(typer.BadParameter, match="did you mean 'bring-up'"):
+        playbook_file("bringup")
+    with pytest.raises(typer.BadParameter, match="no file"):
+        playbook_file(str(tmp_path / "bring-up"))
 
 
 def test_a_way_back_repeats_what_brings_firmware_back_and_gives_back_only_its_own() -> None:
