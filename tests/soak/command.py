@@ -22,6 +22,8 @@ from soak.verdict import Outcome, differences, outcome
 
 SPEED = 600.0
 JOURNEY_SPEED = 200.0
+"""With 64 nodes in flight two cores must answer well within a field second or two, or hosts that are off look like hosts that
+do not answer. At 200 rollout and hall together keep a third of one core busy on average; what else runs on the machine has room."""
 _TRAILS = 5
 """Differing nodes whose journal is printed whole."""
 
