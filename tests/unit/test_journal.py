@@ -235,3 +235,37 @@ def test_kill_9_frees_the_lease(tmp_path: Path) -> None:
         process.wait()
         with Lease(path, R):
             pass
+
+
+def modes(path: Path) -> dict[str, int]:
+    """The database and its two logs, while it is open."""
+    return {file.name: file.stat().st_mode & 0o777 for file in path.parent.glob(f"{path.name}*")}
+
+
+async def test_a_journal_is_its_owners_alone_also_one_that_everybody_could_read(tmp_path: Path) -> None:
+    path, mask = tmp_path / "j.db", os.umask(0o022)
+    names = ["j.db", "j.db-shm", "j.db-wal", "j.db.open.lock"]
+    try:
+        async with journal_at(path) as journal:
+            await journal.append(R, ev.RolloutCreated(playbook="p", sources={}, by="test"))
+            assert modes(path) == dict.fromkeys(names, 0o600)
+            for name in names[:3]:
+                (tmp_path / name).chmod(0o644)
+            async with journal_at(path):
+                assert modes(path) == dict.fromkeys(names, 0o600)
+        path.chmod(0o640)
+        async with journal_at(path):
+            assert modes(path)["j.db"] == 0o640
+    finally:
+        os.umask(mask)
+
+
+def test_somebody_elses_database_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    link = sqlite3.connect(path)
+    link.execute("PRAGMA user_version = 99")
+    link.close()
+    path.chmod(0o644)
+    with pytest.raises(UsageError):
+        SqliteJournal(path, SystemClock())
+    assert modes(path)["j.db"] == 0o644
