@@ -145,13 +145,19 @@ class PhoneHome:
 class Installs(Protocol):
     """Serves OS images and hears from what was installed."""
 
-    async def offer(self, image: Path, sha256: str, token: str) -> str:
-        """A short plain URL of the image (field guide 3.2: no `?`), from which this installation boots."""
+    async def begin(self) -> str:
+        """A new installation: the SHA-256 of its one-time token, 64 hex digits. Later processes find the token again by it.
 
-    async def heard(self, token: str, *, timeout_s: float) -> PhoneHome | None:
-        """The phone-home that carried this token; None if none came in time."""
+        The token itself is a secret while it lives: who has it can phone home. It stays out of the journal, and of steps.
+        """
 
-    def fetched_bytes(self, token: str) -> int:
+    async def offer(self, image: Path, sha256: str, installation: str) -> str:
+        """A short plain URL of the image (field guide 3.2: no `?`) that holds the token, from which this installation boots."""
+
+    async def heard(self, installation: str, *, timeout_s: float) -> PhoneHome | None:
+        """The phone-home that carried this installation's token; None if none came in time."""
+
+    def fetched_bytes(self, installation: str) -> int:
         """How much of this installation's image was handed over by this process, re-reads counted."""
 
 

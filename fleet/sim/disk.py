@@ -18,6 +18,10 @@ class Disk:
         """Number of installations, the one at the start included."""
         self.version_id = ""
         """Empty: nothing is installed."""
+        self.folders: set[str] = set()
+        """Made by somebody since it was installed."""
+        self._identity = 0
+        """Number of the installation whose keys and ids it has."""
         if version_id:
             self.install(version_id)
 
@@ -51,14 +55,16 @@ class Disk:
     def wipe(self) -> None:
         """Writing begins: what was installed is gone."""
         self.version_id, self._key = "", None
+        self.folders.clear()
 
-    def install(self, version_id: str) -> None:
-        """An OS is complete on it."""
+    def install(self, version_id: str, *, golden: str = "") -> None:
+        """An OS is complete on it. `golden`: not empty where the image brings the keys and ids of the installation before."""
         self.installation += 1
+        self._identity = self._identity if golden else self.installation
         self.version_id, self._key = version_id, None
 
     def _digest(self, what: str) -> bytes:
-        number = 0 if what == "disk" else self.installation
+        number = 0 if what == "disk" else self._identity
         return hashlib.sha256(f"{self._salt}/{what}/{number}".encode()).digest()
 
 

@@ -52,6 +52,7 @@ class Effect(StrEnum):
     WRONG_IDENTITY = "wrong-identity"
     NO_PHONE_HOME = "no-phone-home"
     MEDIA_DROPPED = "media-dropped"
+    GOLDEN_IMAGE = "golden-image"
 
 
 ALWAYS = -1

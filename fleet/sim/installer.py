@@ -143,7 +143,8 @@ class Installer:
             return
         if self._write is not None:
             self._write.outcome, self._write = "done", None
-        self._bmc.disk.install(image.version_id)
+        golden = self._bmc.faults.take(Effect.GOLDEN_IMAGE)
+        self._bmc.disk.install(image.version_id, golden=golden.name if golden else "")
         if self._bmc.faults.take(Effect.NO_PHONE_HOME):
             self._restart(now)
             return

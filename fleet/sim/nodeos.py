@@ -94,6 +94,8 @@ class NodeOs:
             return _said(plain[tool])
         if tool == "cat":
             return self._cat(args)
+        if tool in {"mkdir", "test"}:
+            return self._folder(tool, args)
         if tool in {"dmesg", "journalctl"}:
             return _said(kernellog.text(self._bmc, tool, args, now))
         if tool in {"nvidia-smi", "dcgmi", "nvbandwidth"} and self._bmc.box.gpus is not None:
@@ -122,6 +124,17 @@ class NodeOs:
         if self._bmc.faults.take(Effect.JSON_TRUNCATED):
             document, status = document[: len(document) // 2], 0
         return _said(document, exit_status=status, lasts_s=_DIAG_S[level])
+
+    def _folder(self, tool: str, args: list[str]) -> Ran:
+        """`mkdir -p DIR`, `test -d DIR`: of those that somebody made."""
+        folders = self._bmc.disk.folders
+        match tool, args:
+            case "mkdir", ["-p", str(name)]:
+                folders.add(name)
+                return Ran()
+            case "test", ["-d", str(name)]:
+                return Ran(exit_status=0 if name in folders else 1)
+        return _wrong(f"{tool}: only mkdir -p DIR and test -d DIR are known here", 2)
 
     def _cat(self, paths: list[str]) -> Ran:
         out: list[str] = []

@@ -1,24 +1,24 @@
 """OS imaging by virtual media: media, one-time boot, power, phone-home, and a login that confirms it (field guide 3.2 to 3.4).
 
 An image is written at most once for one intent. The intent is on disk before the host is switched on; whether it was written
-is told by a phone-home with this installation's token, which counts also when it reaches a later process.
+is told by a phone-home with this installation's one-time token, which counts also when it reaches a later process.
 """
 
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from fleet.edges import CommandResult, HostShell, PhoneHome
+from fleet.edges import HostShell, PhoneHome
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient, UsageError
 from fleet.events import Json
 from fleet.gate import Aborted, Parked
 from fleet.ports import BootMedia, PowerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
-from playbooks.steps.power import host_off, host_on, post_left_s
+from playbooks.steps.login import COMMAND_S, require_this_machine, text_of
+from playbooks.steps.power import host_off, host_on, of_try, post_left_s
 from playbooks.steps.waiting import again
 
 Answer = TypeVar("Answer")
@@ -31,7 +31,8 @@ listens for longer than the longest of them, so that it hears the next call if t
 LOGIN_S = 300.0
 """From the end of POST until sshd answers."""
 LOGIN_POLL_S = 20.0
-COMMAND_S = 30.0
+MARK = "/etc/fleetwave-before-"
+"""A folder that we make in the OS from before, named after the installation: where it still stands, the disk was not written."""
 TRIES = 3
 TRY_AGAIN_S = 30.0
 ONCE = "Once"
@@ -81,14 +82,14 @@ class OsImage:
         await _restore(ctx, media)
 
     async def _install(self, ctx: NodeContext, media: BootMedia) -> None:
-        token = await self._offer(ctx)
+        installation = await self._offer(ctx)
         if not ctx.announced("host-off"):
             await ctx.require_identity()
-        await host_off(ctx, _of_try("host-off", _latest_try(ctx)))
+        await host_off(ctx, of_try("host-off", _latest_try(ctx)))
         told = await ctx.once(
             "install",
             lambda intent: self._boot(ctx, intent),
-            prepare=lambda: self._ready(ctx, media, token),
+            prepare=lambda: self._ready(ctx, media, installation),
             reconcile=lambda intent: self._find(ctx, intent),
         )
         home = PhoneHome(**told["home"])
@@ -99,27 +100,30 @@ class OsImage:
         await _await_login(ctx, home, self.release)
 
     async def _offer(self, ctx: NodeContext) -> str:
-        """This installation's token, the same in every process, and the image behind it."""
+        """This installation, the same in every process, and the image behind it."""
 
         async def prepare() -> Json:
-            return {"token": secrets.token_hex(16), "before": await _former(ctx)}
+            installation = await ctx.edges.installs.begin()
+            await _await_former(ctx)
+            return {"installation": installation}
 
         async def act(intent: Json) -> Json:
-            await self._url(ctx, str(intent["token"]))
-            return intent
+            installation = str(intent["installation"])
+            await self._url(ctx, installation)
+            return {"installation": installation, "mark": await _marked(ctx, installation)}
 
         offered = await ctx.once("offer", act, prepare=prepare, reconcile=act)
-        token = str(offered["token"])
-        await self._url(ctx, token)  # a process that did not make the offer serves it again
-        return token
+        installation = str(offered["installation"])
+        await self._url(ctx, installation)  # a process that did not make the offer serves it again
+        return installation
 
-    async def _url(self, ctx: NodeContext, token: str) -> str:
+    async def _url(self, ctx: NodeContext, installation: str) -> str:
         try:
-            return await ctx.edges.installs.offer(Path(self.image), self.sha256, token)
+            return await ctx.edges.installs.offer(Path(self.image), self.sha256, installation)
         except UsageError as error:
             raise NodeFault(Reason.IMAGE_FAILED, f"the image cannot be offered: {error}") from error
 
-    async def _ready(self, ctx: NodeContext, media: BootMedia, token: str) -> Json:
+    async def _ready(self, ctx: NodeContext, media: BootMedia, installation: str) -> Json:
         """All before the boot: the machine is this node, its host is off, and it will start from our media, once."""
         # The last safe point: a shutdown takes minutes, and a process that died in it may be resumed by an abort. After it none
         # may come: a node that waits between media, override and boot would be erased by whoever turns it on.
@@ -130,57 +134,55 @@ class OsImage:
                 f"{stop}; its host is off for its installation: `fleet resume` goes on, `fleet abort` turns it on"
             ) from stop
         started = _latest_try(ctx)
-        if ctx.announced(_of_try("host-on", started)):  # and that came to nothing, by `_find`
-            await host_off(ctx, _of_try("host-off", started + 1))
+        if ctx.announced(of_try("host-on", started)):  # and that came to nothing, by `_find`
+            await host_off(ctx, of_try("host-off", started + 1))
         if await _patiently(ctx, ctx.bmc.power_state) is not PowerState.OFF:
             raise NodeFault(
                 Reason.POWER_IGNORED, "the host was switched off for its installation, and something turned it on"
             )
         await ctx.require_identity()
-        url = await self._url(ctx, token)
+        url = await self._url(ctx, installation)
         await _patiently(ctx, lambda: media.insert_media(url))
         await _patiently(ctx, media.boot_once)
         enabled, target = await _patiently(ctx, media.boot_override)
         if enabled != ONCE:
             raise NodeFault(Reason.IMAGE_FAILED, f"the boot override reads {enabled or 'nothing'} after it was set")
-        return {"token": token, "override": [enabled, target], "at": ctx.clock.now()}
+        return {"installation": installation, "override": [enabled, target], "at": ctx.clock.now()}
 
     async def _boot(self, ctx: NodeContext, intent: Json) -> Json:
-        await host_on(ctx, _of_try("host-on", _latest_try(ctx)))
-        return await self._home(ctx, str(intent["token"]), INSTALL_S + ctx.bmc.profile.timings.post_s)
+        await host_on(ctx, of_try("host-on", _latest_try(ctx)))
+        return await self._home(ctx, str(intent["installation"]), INSTALL_S + ctx.bmc.profile.timings.post_s)
 
     async def _find(self, ctx: NodeContext, intent: Json) -> Json | None:
         """After a crash. None: nothing was installed. Either the host was never switched on, or it runs what it ran before.
 
         That comes of a process that dies while the host looks for its media: nobody serves them, and the disk is booted.
         """
-        on = _of_try("host-on", _latest_try(ctx))
+        on = of_try("host-on", _latest_try(ctx))
         if not ctx.announced(on):
             return None
         await host_on(ctx, on)
         left_s = float(intent["at"]) + INSTALL_S + ctx.bmc.profile.timings.post_s - ctx.clock.now()
         try:
-            return await self._home(ctx, str(intent["token"]), max(left_s, LATE_S))
+            return await self._home(ctx, str(intent["installation"]), max(left_s, LATE_S))
         except NodeFault as silent:
             if await _override(ctx) == ONCE:
                 raise  # it never started from the media
-            offered = ctx.latest("offer") or {}
-            before = str(offered.get("before", ""))
-            if before and await _machine_id(ctx) == before:
+            if await _mark_stands(ctx, str((ctx.latest("offer") or {}).get("mark", ""))):
                 return None
             raise NodeFault(
                 Reason.OUTCOME_UNKNOWN,
                 f"it may have called home while nobody listened: {silent}; look at its console before you install again",
             ) from silent
 
-    async def _home(self, ctx: NodeContext, token: str, limit_s: float) -> Json:
+    async def _home(self, ctx: NodeContext, installation: str, limit_s: float) -> Json:
         """The phone-home, or IMAGE_FAILED with how far it came."""
         ctx.progress(None, "installing, waiting for its phone-home")
         installs = ctx.edges.installs
-        home = await installs.heard(token, timeout_s=limit_s)
+        home = await installs.heard(installation, timeout_s=limit_s)
         if home is not None:
             return {"home": asdict(home), "image": self.sha256, "at": ctx.clock.now()}
-        fetched_bytes = installs.fetched_bytes(token)
+        fetched_bytes = installs.fetched_bytes(installation)
         far = (
             f"{fetched_bytes} bytes of it were read"
             if fetched_bytes
@@ -198,42 +200,55 @@ def _media(ctx: NodeContext) -> BootMedia:
     return ctx.bmc
 
 
-def _of_try(effect: str, number: int) -> str:
-    """Each try has a power cycle of its own."""
-    return effect if number == 1 else f"{effect} try {number}"
-
-
 def _latest_try(ctx: NodeContext) -> int:
     """The number of the newest try whose host was switched off; 1 before there is any."""
-    return next(number for number in count(1) if not ctx.announced(_of_try("host-off", number + 1)))
+    return next(number for number in count(1) if not ctx.announced(of_try("host-off", number + 1)))
 
 
-async def _former(ctx: NodeContext) -> str:
-    """`_machine_id` before anything is done, waiting for a POST that we caused; empty where no OS answers."""
+async def _await_former(ctx: NodeContext) -> None:
+    """Until the OS from before answers, waiting for a POST that we caused; or for long enough."""
     give_up = ctx.clock.now() + post_left_s(ctx) + LOGIN_S
-    while ctx.edges.host_key(ctx.node):
-        if found := await _machine_id(ctx):
-            return found
-        if ctx.clock.now() >= give_up:
-            break
+    while ctx.edges.host_key(ctx.node) and await _former(ctx) is None and ctx.clock.now() < give_up:
         ctx.progress(None, "waiting for the OS that it runs now")
         await ctx.safe_point()
         await ctx.clock.sleep(LOGIN_POLL_S)
-    return ""
 
 
-async def _machine_id(ctx: NodeContext) -> str:
-    """/etc/machine-id of the OS from before this rollout, whose host key is known; empty if that does not answer.
+async def _former(ctx: NodeContext) -> HostShell | None:
+    """The OS from before this rollout, on the planned machine for certain; None where it does not answer, or another one does.
 
-    Every installation makes its own (machine-id(5)): the same key and the same id mean that the disk was not written.
+    Its host key proves neither: a golden image brings the same key to every machine, and to this one again.
     """
     host_key = ctx.edges.host_key(ctx.node)
-    if not host_key:
-        return ""
+    planned, _ = ctx.planned_identity()
+    if not host_key or not planned:
+        return None
     try:
-        return (await _said(await ctx.edges.shell(ctx.node, host_key), "/etc/machine-id")).strip()
+        shell = await ctx.edges.shell(ctx.node, host_key)
+        return shell if await require_this_machine(ctx, shell) else None
     except (Transient, NodeFault):
-        return ""
+        return None
+
+
+async def _marked(ctx: NodeContext, installation: str) -> str:
+    """The folder that was made on the disk of before; empty: there is none, and nothing will prove that it was not written."""
+    mark = f"{MARK}{installation[:16]}"
+    return mark if await _ran(ctx, "mkdir", "-p", mark) and await _mark_stands(ctx, mark) else ""
+
+
+async def _mark_stands(ctx: NodeContext, mark: str) -> bool:
+    return mark.startswith(MARK) and await _ran(ctx, "test", "-d", mark)
+
+
+async def _ran(ctx: NodeContext, *argv: str) -> bool:
+    """Whether a command in the OS from before ended well."""
+    shell = await _former(ctx)
+    if shell is None:
+        return False
+    try:
+        return (await shell.run(argv, timeout_s=COMMAND_S)).exit_status == 0
+    except (Transient, NodeFault):
+        return False
 
 
 def _require_this_node(ctx: NodeContext, home: PhoneHome) -> None:
@@ -269,21 +284,9 @@ async def _await_login(ctx: NodeContext, home: PhoneHome, wanted: str) -> None:
 async def _release(ctx: NodeContext, home: PhoneHome) -> str:
     """VERSION_ID of the OS that holds this host key, and the serial of the machine that it runs on is ours."""
     shell = await ctx.edges.shell(ctx.node, home.host_key)
-    told = await _said(shell, "/etc/os-release")
-    serial = (await _said(shell, "/sys/class/dmi/id/product_serial")).strip()
-    planned, _ = ctx.planned_identity()
-    if planned and serial and serial.casefold() != planned.casefold():
-        raise NodeFault(
-            Reason.IDENTITY_MISMATCH, f"the login reached a machine with serial {serial}, not {planned} (F57)"
-        )
+    told = await text_of(shell, "/etc/os-release")
+    await require_this_machine(ctx, shell)
     return version_id(told)
-
-
-async def _said(shell: HostShell, path: str) -> str:
-    result: CommandResult = await shell.run(("cat", path), timeout_s=COMMAND_S)
-    if result.exit_status != 0:
-        raise Transient(f"cat {path} ended with {result.exit_status}")
-    return result.stdout.decode(errors="replace")
 
 
 def version_id(os_release: str) -> str:
@@ -313,8 +316,8 @@ async def _restored(ctx: NodeContext, media: BootMedia, fault: Exception) -> Nod
         await ctx.require_identity()  # another machine's boot configuration is not ours to change
         await _restore(ctx, media)
         latest = _latest_try(ctx)
-        on = _of_try("host-on", latest)
-        if ctx.announced(_of_try("host-off", latest)) and not ctx.announced(on):
+        on = of_try("host-on", latest)
+        if ctx.announced(of_try("host-off", latest)) and not ctx.announced(on):
             await host_on(ctx, on)  # it was not booted from the media: it goes back to what it ran
     except (NodeFault, Transient, OutcomeUnknown) as left:
         return NodeFault(reason, f"{fault}; and its boot configuration may be left changed: {left}")

@@ -1,6 +1,7 @@
 """Power actions that activate firmware. Each is announced first, done once, and proven by what the machine says afterwards."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import count, takewhile
 
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
@@ -255,12 +256,16 @@ async def _may_begin(ctx: NodeContext, effect: str) -> None:
         await at_the_gate(ctx, lambda: calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s))
 
 
+def of_try(effect: str, number: int) -> str:
+    """Its name in the `number`th try (from 1) of a step that needs a power cycle for each of its tries."""
+    return effect if number == 1 else f"{effect} try {number}"
+
+
 def post_left_s(ctx: NodeContext) -> float:
     """Seconds until the POST that we last caused is over, at the latest."""
-    last_on = ctx.latest("host-on")
-    if last_on is None:
-        return 0.0
-    return max(0.0, float(last_on["at"]) + ctx.bmc.profile.timings.post_s - ctx.clock.now())
+    tries = (ctx.latest(of_try("host-on", number)) for number in count(1))
+    began = [float(on["at"]) for on in takewhile(lambda on: on is not None, tries) if on is not None]
+    return max(0.0, max(began) + ctx.bmc.profile.timings.post_s - ctx.clock.now()) if began else 0.0
 
 
 async def _post_over(ctx: NodeContext) -> None:

@@ -121,10 +121,11 @@ async def test_a_rollout_keeps_the_port_of_its_image_server_over_its_processes(t
     place = around.workplace(tmp_path / "journal.db", RolloutId("r-1"))
     assert place == tmp_path / "journal.d" / "r-1"
     image, sha256 = tmp_path / "images" / "ubuntu-24.04.iso", str(sources.playbook.baseline.systems["ubuntu"].sha256)
-    urls = []
+    urls, installation = [], ""
     for _ in range(2):
         async with around.working(sources, SystemClock(), place, sources.playbook.steps) as edges:
-            urls.append(await edges.installs.offer(image, sha256, "0" * 64))
+            installation = installation or await edges.installs.begin()
+            urls.append(await edges.installs.offer(image, sha256, installation))
     assert urls[0] == urls[1]
 
 

@@ -15,14 +15,14 @@ from support.clock import START
 from fleet.drivers.images import ImageServer
 from fleet.drivers.installs import PHONE_HOME, TOKEN_LIFE_S, ImageInstalls
 from fleet.drivers.phonehome import MAX_BODY_BYTES, NotAPhoneHome, read_phone_home
+from fleet.edges import PhoneHome
 from fleet.errors import UsageError
 
-TOKEN = "0123456789abcdef0123456789abcdef"
 CONTENT = bytes(range(256)) * 64
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()  # without a comment
 SAID: dict[str, Any] = {
-    "token": TOKEN,
+    "token": "stands for the one that was given",
     "serial": "S1",
     "uuid": "00000000-0000-0000-0000-0000000000AB",
     "host_key": f"{KEY} root@gpu1",
@@ -71,14 +71,26 @@ class Desk:
         self.server = ImageServer(host="127.0.0.1")
         self.installs = ImageInstalls(self.server, self.clock, directory=self.directory)
         self.http = http
-        self.url = ""
+        self.url = self.installation = ""
+
+    @property
+    def token(self) -> str:
+        """As the installer finds it: in the URL."""
+        return self.url.rpartition("/")[2].removesuffix(".iso")
 
     async def offer(self) -> None:
-        """Under the token of this file."""
-        self.url = await self.installs.offer(self.image, SHA256, TOKEN)
+        """A new installation."""
+        self.installation = await self.installs.begin()
+        self.url = await self.installs.offer(self.image, SHA256, self.installation)
+
+    async def heard(self) -> PhoneHome | None:
+        """What was heard so far."""
+        return await self.installs.heard(self.installation, timeout_s=0)
 
     async def post(self, body: Any) -> int:
         """The status of a phone-home."""
+        if isinstance(body, dict) and body.get("token") == SAID["token"]:
+            body = body | {"token": self.token}
         where = self.url.partition("/i/")[0] + PHONE_HOME
         kind = {"data": body} if isinstance(body, bytes) else {"json": body}
         async with self.http.post(where, **kind) as response:
@@ -102,11 +114,11 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def test_an_image_is_read_and_its_installation_heard(desk: Desk) -> None:
-    assert desk.url.endswith(f"/{TOKEN}.iso")
+    assert hashlib.sha256(desk.token.encode()).hexdigest() == desk.installation
     assert "?" not in desk.url
     assert await desk.get() == 200
-    assert desk.installs.fetched_bytes(TOKEN) == len(CONTENT)
-    waiting = asyncio.create_task(desk.installs.heard(TOKEN, timeout_s=60))
+    assert desk.installs.fetched_bytes(desk.installation) == len(CONTENT)
+    waiting = asyncio.create_task(desk.installs.heard(desk.installation, timeout_s=60))
     assert await desk.post(SAID) == 204
     home = await waiting
     assert home is not None
@@ -117,7 +129,7 @@ async def test_an_image_is_read_and_its_installation_heard(desk: Desk) -> None:
 async def test_a_token_counts_once_and_a_repeated_call_is_acknowledged(desk: Desk) -> None:
     assert [await desk.post(SAID), await desk.post(SAID)] == [204, 204]
     assert await desk.post(SAID | {"serial": "S2"}) == 409
-    home = await desk.installs.heard(TOKEN, timeout_s=0)
+    home = await desk.heard()
     assert home is not None
     assert home.serial == "S1"
 
@@ -126,39 +138,56 @@ async def test_a_token_that_nobody_gave_or_that_expired_is_unknown(desk: Desk) -
     assert await desk.post(SAID | {"token": "f" * 32}) == 404
     desk.clock.at += TOKEN_LIFE_S
     assert [await desk.post(SAID), await desk.get()] == [404, 404]
-    assert await desk.installs.heard(TOKEN, timeout_s=0) is None
+    assert await desk.heard() is None
     assert list(desk.installs.refused) == ["127.0.0.1: unknown token"] * 2
 
 
 async def test_what_was_acknowledged_is_known_to_the_next_process(desk: Desk) -> None:
     assert await desk.post(SAID) == 204
-    [kept] = desk.directory.iterdir()
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert TOKEN not in kept.name + kept.read_text()
+    assert {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in desk.directory.iterdir()} == {
+        ".token": 0o600,
+        ".json": 0o600,
+    }
+    assert stat.S_IMODE(desk.directory.stat().st_mode) == 0o700
     later = ImageServer(host="127.0.0.1")
     installs = ImageInstalls(later, desk.clock, directory=desk.directory)
     await later.start()
-    await installs.offer(desk.image, SHA256, TOKEN)
-    assert await installs.heard(TOKEN, timeout_s=0) == await desk.installs.heard(TOKEN, timeout_s=0) is not None
+    url = await installs.offer(desk.image, SHA256, desk.installation)
+    assert url.rpartition("/")[2] == desk.url.rpartition("/")[2]
+    assert await installs.heard(desk.installation, timeout_s=0) == await desk.heard() is not None
     await later.close()
 
 
 async def test_a_phone_home_that_cannot_be_kept_is_not_acknowledged(desk: Desk) -> None:
+    away = desk.directory.rename(desk.directory.with_name("away"))
     desk.directory.write_text("in the way")
     assert await desk.post(SAID) == 503
-    assert await desk.installs.heard(TOKEN, timeout_s=0) is None
+    assert await desk.heard() is None
+    with pytest.raises(UsageError, match="nothing can be kept"):
+        await desk.installs.begin()
     desk.directory.unlink()
+    away.rename(desk.directory)
     assert await desk.post(SAID) == 204
 
 
+async def test_an_installation_whose_token_is_lost_or_another_is_not_offered(desk: Desk) -> None:
+    [kept] = desk.directory.iterdir()
+    installs = ImageInstalls(desk.server, desk.clock, directory=desk.directory)
+    for damage in (lambda: kept.write_text("0" * 32), kept.unlink):
+        damage()
+        with pytest.raises(UsageError, match=kept.name) as caught:
+            await installs.offer(desk.image, SHA256, desk.installation)
+        assert desk.token not in str(caught.value)
+
+
 async def test_an_image_that_is_not_the_promised_one_is_not_offered(desk: Desk) -> None:
-    for image, sha256, token in (
-        (desk.image, "0" * 64, TOKEN),
-        (desk.image.with_name("gone.iso"), SHA256, TOKEN),
+    for image, sha256, installation in (
+        (desk.image, "0" * 64, desk.installation),
+        (desk.image.with_name("gone.iso"), SHA256, desk.installation),
         (desk.image, SHA256, "../../etc/passwd-and-more"),
     ):
         with pytest.raises(UsageError):
-            await desk.installs.offer(image, sha256, token)
+            await desk.installs.offer(image, sha256, installation)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +213,7 @@ async def test_an_image_that_is_not_the_promised_one_is_not_offered(desk: Desk) 
 )
 async def test_a_hostile_body_is_refused_and_the_true_one_still_counts(desk: Desk, body: Any) -> None:
     assert await desk.post(body) == 400
-    assert await desk.installs.heard(TOKEN, timeout_s=0) is None
+    assert await desk.heard() is None
     assert await desk.post(SAID) == 204
 
 

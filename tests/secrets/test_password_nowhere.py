@@ -1,12 +1,15 @@
 """A password is in the hall's file and in the memory of who needs it, and nowhere else that a rollout leaves or shows."""
 
+import json
 import secrets
+import stat
 from pathlib import Path
 
 import pytest
 from support.command import FLEET, Site, run, running_hall, started, write_site
 
 from fleet.exits import Exit
+from fleet.sim.osimage import build_os_image
 
 FAULTS = (
     "{name: refuses, select: {node: gpu0002}, effect: update-fails, times: always}",
@@ -67,6 +70,37 @@ def test_a_journal_that_a_crash_left_does_not_hold_it(tmp_path: Path) -> None:
         password = (hall / "password").read_bytes()
         left = files(tmp_path, but=hall / "password")
     assert [path for path, content in left.items() if password in content] == []
+
+
+def with_an_image(site: Site) -> None:
+    """The same nodes, and an OS for them in place of firmware."""
+    image = site.directory / "images" / "ubuntu.iso"
+    sha256 = build_os_image(image, version_id="24.04", size_bytes=1 << 20)
+    system = {"ubuntu": {"release": "24.04", "image": "images/ubuntu.iso", "sha256": sha256}}
+    site.baseline.write_text(json.dumps({"baseline": "b", "models": ["DGXH100"], "os": system}))
+    steps = [{"os.image": {"os": "ubuntu"}}]
+    playbook = {"playbook": "p", "select": {"model": "DGXH100"}, "baseline": "baseline.yaml", "steps": steps}
+    site.playbook.write_text(json.dumps(playbook))
+
+
+def test_the_token_of_an_installation_is_kept_for_its_owner_and_told_to_the_bmc_alone(tmp_path: Path) -> None:
+    faults = "{name: silent, select: {node: gpu0002}, effect: no-phone-home}"
+    with running_hall(tmp_path / "hall", 2, faults=faults) as hall:
+        site = write_site(tmp_path, hall, 2)
+        with_an_image(site)
+        ran = site.apply("--yes", "--json")
+        assert ran.code == Exit.NODES_FAILED, ran.err
+        shown = [ran.out, ran.err]
+        for command in (["events"], ["why", "last", "gpu0001"], ["why", "last", "gpu0002"], ["report", "--json"]):
+            shown += [(said := site.fleet(*command)).out, said.err]
+        left = files(tmp_path, but=hall / "password")
+    kept = {path for path in left if path.suffix == ".token"}
+    tokens = [left[path].decode() for path in kept]
+    assert len(tokens) == 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in kept} == {0o700}
+    assert [text for text in shown if any(token in text for token in tokens)] == []
+    assert {path for path, content in left.items() if any(token.encode() in content for token in tokens)} == kept
 
 
 def refused(site: Site, ran_with: str, password: str) -> None:

@@ -291,6 +291,34 @@ async def test_a_phone_home_that_nobody_heard_is_not_guessed(tmp_path: Path) -> 
     assert untouched(truth)
 
 
+async def test_a_golden_image_with_the_keys_of_before_is_not_taken_for_the_os_of_before(tmp_path: Path) -> None:
+    async with running(tmp_path, ["DGXH100"], {"gpu1": "golden-image"}) as hall:
+        before = await hall.truth("gpu1")
+        place = await switched_on_and_dead(hall, Memory())
+        while (await hall.truth("gpu1"))["boots"][-1]["from"] != "disk":  # the installer has given up
+            await hall.clock.sleep(60)
+        with pytest.raises(NodeFault) as caught:
+            await imaged(hall, place)
+        truth = await hall.truth("gpu1")
+    assert [truth["os"][key] == before["os"][key] for key in ("host_key", "machine_id")] == [True, True]
+    assert caught.value.reason is Reason.OUTCOME_UNKNOWN
+    assert truth["image_write_counts"] == {hall.step.sha256: 1}
+
+
+async def test_a_clone_at_the_hosts_address_proves_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, ["DGXH100", "DGXH100"], {}) as hall:
+        place, clone = await hall.place("gpu1"), await hall.place("gpu2")
+        there = place.hall | {"hosts": place.hall["hosts"] | {"gpu1": place.hall["hosts"]["gpu2"]}}
+        place = replace(place, ssh=clone.ssh, hall=there)
+        await died_without_serving(hall, place)
+        with pytest.raises(NodeFault) as caught:
+            await imaged(hall, place)
+        truth, other = await hall.truth("gpu1"), await hall.truth("gpu2")
+    assert caught.value.reason is Reason.OUTCOME_UNKNOWN
+    assert (truth["image_write_counts"], other["image_write_counts"]) == ({}, {})
+    assert "mkdir" not in other["commands"]
+
+
 def _is_host_on(event: ev.Event) -> bool:
     return isinstance(event, ev.EffectRecorded) and event.effect.endswith("/host-on")
 
