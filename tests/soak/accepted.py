@@ -30,7 +30,8 @@ REASONS: Mapping[Effect, frozenset[Reason]] = {
     for effects, reasons in (
         ((Effect.GPU_MISSING, Effect.GPU_SLOW, Effect.XID, Effect.DCGM_FAILS), {Reason.BURNIN_FAILED}),
         ((Effect.TOOL_HANGS, Effect.JSON_TRUNCATED), {Reason.BURNIN_FAILED}),
-        ((Effect.SSH_REFUSED,), {Reason.IMAGE_FAILED}),
+        # Nobody gets into it to see whether its disk was written: after a crash in its installation that stays unknown.
+        ((Effect.SSH_REFUSED,), _INSTALL),
         ((Effect.WRONG_CABLE,), {Reason.WRONG_CABLE}),
         ((Effect.COMMIT_REFUSED, Effect.LINK_DROPS_IN_COMMIT), {Reason.SWITCH_REFUSED, Reason.OUTCOME_UNKNOWN}),
         ((Effect.PROMPT_SLOW,), {Reason.UNREACHABLE, Reason.SWITCH_REFUSED, Reason.OUTCOME_UNKNOWN}),
