@@ -96,8 +96,10 @@ class Outlet(Protocol):
 class SchedulerState(StrEnum):
     """What a scheduler does with a node."""
 
+    NONE = "none"
+    """Nobody places work on the node by a scheduler: none is declared, or the inventory says so of the node."""
     UNKNOWN = "unknown"
-    """The scheduler does not know the node: nothing to drain."""
+    """The scheduler does not know the node by this name. Whether work runs on the machine is not known either."""
     IN_SERVICE = "in-service"
     DRAINING = "draining"
     """No new work starts; work still runs."""

@@ -15,14 +15,14 @@ from rich.console import Console
 from fleet import events as ev
 from fleet.cli import around, compose
 from fleet.cli.compose import Sources
+from fleet.cli.drainable import strangers
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
 from fleet.cli.whereabouts import lacking, leaf_links, whereabouts
 from fleet.clock import Clock, SystemClock, as_utc
 from fleet.context import DRAIN
-from fleet.edges import Scheduler
 from fleet.engine import Engine, Ledger, Watcher
-from fleet.errors import Busy, NodeFault, Reason, Refused, Transient, UsageError, WindowClosed
+from fleet.errors import Busy, Reason, Refused, UsageError, WindowClosed
 from fleet.events import Event, Recorded, RolloutId, as_json
 from fleet.executor import LocalExecutor
 from fleet.exits import Exit
@@ -162,8 +162,8 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
 
         try:
             async with around.looking(sources, clock) as edges:
-                if any(step.name == DRAIN for step in steps):
-                    await _require_scheduler(edges.scheduler, sources)
+                drains = any(step.name == DRAIN for step in steps)
+                unknown = await strangers(edges.scheduler, sources, clock) if drains else {}
                 surveys = await survey(
                     sources.nodes,
                     driver,
@@ -176,21 +176,14 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
         finally:
             await driver.close()
     lack = lacking(sources, whereabouts(sources), steps)
-    surveys = [_without_surroundings(each, lack.get(str(each.node.id), "")) for each in surveys]
+    surveys = [_unless(each, Reason.NO_EDGE, lack.get(str(each.node.id), "")) for each in surveys]
+    surveys = [_unless(each, Reason.NOT_DRAINED, unknown.get(str(each.node.id), "")) for each in surveys]
     return compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
 
 
-async def _require_scheduler(scheduler: Scheduler, sources: Sources) -> None:
-    """Raise UsageError where the scheduler cannot be asked: found before anything is touched, not at the first node."""
-    try:
-        await scheduler.look(str(sources.nodes[0].id))
-    except (NodeFault, Transient) as error:
-        raise UsageError(f"{sources.inventory_path}: scheduler: {error}; {DRAIN} needs it") from error
-
-
-def _without_surroundings(survey: Survey, lack: str) -> Survey:
-    """Refused before anything is touched where a step would find nobody to talk to."""
-    return replace(survey, reason=Reason.NO_EDGE, message=lack) if lack and survey.reason is None else survey
+def _unless(survey: Survey, reason: Reason, lack: str) -> Survey:
+    """Refused before anything is touched where a step would find nobody to talk to, or must not disturb the node."""
+    return replace(survey, reason=reason, message=lack) if lack and survey.reason is None else survey
 
 
 async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Request | None) -> Exit:

@@ -13,7 +13,7 @@ from fleet.drivers.edges import HallEdges
 from fleet.drivers.exports import Exports
 from fleet.drivers.images import ImageServer
 from fleet.drivers.installs import ImageInstalls
-from fleet.drivers.slurm import NoScheduler, SlurmScheduler
+from fleet.drivers.slurm import NoScheduler, PartScheduler, SlurmScheduler
 from fleet.edges import Installs, Scheduler
 from fleet.errors import UsageError
 from fleet.events import RolloutId
@@ -113,4 +113,6 @@ def _scheduler(sources: Sources, clock: Clock) -> Scheduler:
     said = sources.inventory.scheduler
     if said is None or (sources.hall is not None and not sources.real_scheduler):
         return NoScheduler()
-    return SlurmScheduler(clock=clock, scontrol=said.scontrol, conf=str(said.conf or ""))
+    slurm = SlurmScheduler(clock=clock, scontrol=said.scontrol, conf=str(said.conf or ""))
+    outside = frozenset(str(node.id) for node in sources.nodes if node.labels.get("scheduler") == "none")
+    return PartScheduler(inner=slurm, outside=outside) if outside else slurm

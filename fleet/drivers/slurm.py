@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fleet.clock import Clock
-from fleet.edges import SchedulerNode, SchedulerState
+from fleet.edges import Scheduler, SchedulerNode, SchedulerState
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 
 _AT_ONCE = 8
@@ -37,15 +37,37 @@ class NoScheduler:
     """For halls, and nodes, that no scheduler knows."""
 
     async def look(self, node: str) -> SchedulerNode:
-        """Always UNKNOWN."""
+        """Always NONE."""
         _single(node)
-        return SchedulerNode(state=SchedulerState.UNKNOWN, reason="")
+        return SchedulerNode(state=SchedulerState.NONE, reason="")
 
     async def drain(self, node: str, reason: str) -> None:
         """There is nobody to tell."""
 
     async def resume(self, node: str) -> None:
         """There is nobody to tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartScheduler:
+    """A scheduler of some of the nodes, and which ones the inventory says are not in it. A scheduler that knows one is believed."""
+
+    inner: Scheduler
+    outside: frozenset[str]
+
+    async def look(self, node: str) -> SchedulerNode:
+        """See fleet.edges.Scheduler."""
+        seen = await self.inner.look(node)
+        expected = seen.state is SchedulerState.UNKNOWN and node in self.outside
+        return SchedulerNode(state=SchedulerState.NONE, reason="") if expected else seen
+
+    async def drain(self, node: str, reason: str) -> None:
+        """See fleet.edges.Scheduler."""
+        await self.inner.drain(node, reason)
+
+    async def resume(self, node: str) -> None:
+        """See fleet.edges.Scheduler."""
+        await self.inner.resume(node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

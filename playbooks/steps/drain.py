@@ -31,6 +31,14 @@ def is_ours(seen: SchedulerNode) -> bool:
     return seen.reason.startswith(_OURS)
 
 
+def stranger(node: str) -> str:
+    """Why a node that the declared scheduler does not know is not disturbed: the machine may be in it under another name."""
+    return (
+        f"the scheduler knows no node {node}, and work may run on the machine under another name: give it the scheduler's name in"
+        " the inventory, or say there that it is in no scheduler, `labels: {scheduler: none}`"
+    )
+
+
 @step("node.drain", undo="by node.undrain, or by a person; a node that fails stays drained")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeDrain:
@@ -42,8 +50,10 @@ class NodeDrain:
         """Whether nothing runs and nothing new starts."""
         seen = await _heard(ctx)
         match seen.state:
-            case SchedulerState.UNKNOWN:
+            case SchedulerState.NONE:
                 return Met("no scheduler knows it")
+            case SchedulerState.UNKNOWN:
+                raise NodeFault(Reason.NOT_DRAINED, stranger(str(ctx.node.id)))
             case SchedulerState.DRAINED:
                 return Met(f"drained: {seen.reason}")
             case _:
@@ -86,7 +96,7 @@ class NodeUndrain:
     async def check(self, ctx: NodeContext) -> Met | Unmet:
         """Whether no drain of ours is on it."""
         seen = await _heard(ctx)
-        if seen.state is SchedulerState.UNKNOWN:
+        if seen.state in {SchedulerState.NONE, SchedulerState.UNKNOWN}:
             return Met("no scheduler knows it")
         if seen.state is SchedulerState.IN_SERVICE:
             return Met("in service")

@@ -2,9 +2,10 @@
 
 import pytest
 from conftest import Fake
+from support.rollout import node
 from support.steps import Around, LeapClock, Rig
 
-from fleet.drivers.slurm import NoScheduler
+from fleet.drivers.slurm import NoScheduler, PartScheduler
 from fleet.errors import NodeFault, Reason
 from fleet.gate import Aborted, Gate, Mode
 
@@ -31,6 +32,20 @@ async def test_nobody_knows_it(rig: Rig) -> None:
     assert await rig.walk("node.undrain", edges) == "met: no scheduler knows it"
 
 
+async def test_a_node_that_the_declared_scheduler_does_not_know_is_not_disturbed(
+    rig: Rig, fake: Fake, clock: LeapClock, edges: Around
+) -> None:
+    other = Rig(rig.path.with_name("other.db"), clock, node=node("gpu0002"))
+    await other.prepare()
+    with pytest.raises(NodeFault, match=r"knows no node gpu0002.*scheduler: none") as held:
+        await other.walk("node.drain", edges)
+    assert held.value.reason is Reason.NOT_DRAINED
+    assert await other.walk("node.undrain", edges) == "met: no scheduler knows it"
+    declared = Around(scheduler=PartScheduler(inner=fake.scheduler(clock), outside=frozenset({"gpu0001", "gpu0002"})))
+    assert await other.walk("node.drain", declared) == "met: no scheduler knows it"
+    assert await rig.walk("node.drain", declared) == f"then: drained: {OURS}", "it is in the scheduler all the same"
+
+
 @pytest.mark.parametrize(("state", "runs"), [("IDLE+DRAIN", 0), ("ALLOCATED+DRAIN", 3)])
 async def test_what_others_drained_stays_theirs(state: str, runs: int, rig: Rig, fake: Fake, edges: Around) -> None:
     fake.set(state=state, reason="RMA 4711", runs=runs)
@@ -46,9 +61,7 @@ async def test_a_hold_that_came_meanwhile_stays(rig: Rig, fake: Fake, edges: Aro
     assert fake.now()["updates"] == [DRAIN]
 
 
-async def test_a_way_back_gives_no_node_back_that_an_earlier_rollout_holds(
-    rig: Rig, fake: Fake, edges: Around
-) -> None:
+async def test_a_way_back_gives_no_node_back_that_an_earlier_rollout_holds(rig: Rig, fake: Fake, edges: Around) -> None:
     fake.set(state="IDLE+DRAIN", reason="fleetwave bring-up-1")
     assert (await rig.walk("node.drain", edges)).endswith("drained: fleetwave bring-up-1")
     assert "which stays" in await rig.walk("node.undrain", edges, of="own")
