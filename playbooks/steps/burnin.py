@@ -16,6 +16,7 @@ from playbooks.burnin.judging import argv, judge, overall, worse_than_before
 from playbooks.burnin.profile import BurninProfile, profile_named
 from playbooks.burnin.verdict import Finding, Judged, Verdict, judged, worst
 from playbooks.registry import step
+from playbooks.steps.login import require_this_machine
 from playbooks.steps.waiting import again
 
 INSTALL = "install"
@@ -70,11 +71,13 @@ class BurninBaseline:
         return Unmet(f"{self.profile} has not been run") if found is None else Met(found["text"])
 
     async def apply(self, ctx: NodeContext) -> None:
-        """Run the tests. A node whose OS cannot be reached now has no past to compare with, which is recorded."""
+        """Run the tests. A node whose OS cannot be reached now has no past to compare with, which is recorded. Raises IDENTITY_MISMATCH."""
         profile = _profile(self.profile)
         try:
             results = await _tests(ctx, profile, _BEFORE)
         except NodeFault as fault:
+            if fault.reason is Reason.IDENTITY_MISMATCH:
+                raise
             why = f"nothing to compare with: {fault}"
             none: Json = {"verdict": Verdict.UNJUDGED.value, "text": why, "findings": [], "measures": {}}
             await ctx.once(_BEFORE, _Written(none), prepare=_nothing, reconcile=_again)
@@ -95,20 +98,22 @@ class _Written:
 async def _tests(ctx: NodeContext, profile: BurninProfile, moment: str) -> list[Judged]:
     results: list[Judged] = []
     addresses: Mapping[str, int] = {}
+    login = _Login(ctx)
     for test in profile.tests:
-        one = await _test(ctx, profile, moment, test, addresses)
+        one = await _test(login, profile, moment, test, addresses)
         addresses = addresses or one.addresses
         results.append(one)
     return results
 
 
 async def _test(
-    ctx: NodeContext, profile: BurninProfile, moment: str, test: str, addresses: Mapping[str, int]
+    login: "_Login", profile: BurninProfile, moment: str, test: str, addresses: Mapping[str, int]
 ) -> Judged:
     """Run one test, once per journal; what its record says."""
+    ctx = login.ctx
 
     async def act(_intent: Json) -> Json:
-        shell = await _shell(ctx)
+        shell = await login.shell()
         ran = await shell.run(argv(test, profile), timeout_s=profile.timeout_s[test])
         one = judge(test, profile, ran.stdout, ran.exit_status, addresses)
         return {
@@ -140,6 +145,22 @@ async def _test(
         measures=known["measures"],
         addresses=known["addresses"],
     )
+
+
+@dataclass(slots=True)
+class _Login:
+    """The node's OS, for one run: before the first test it has to show that it runs on the planned machine (F57)."""
+
+    ctx: NodeContext
+    _proven: HostShell | None = None
+
+    async def shell(self) -> HostShell:
+        """Raises IDENTITY_MISMATCH where an address leads to another machine."""
+        if self._proven is None:
+            shell = await _shell(self.ctx)
+            await require_this_machine(self.ctx, shell)
+            self._proven = shell
+        return self._proven
 
 
 async def _shell(ctx: NodeContext) -> HostShell:

@@ -12,7 +12,8 @@ async def text_of(shell: HostShell, path: str) -> str:
     """What a file holds. Raises Transient where it cannot be read."""
     result: CommandResult = await shell.run(("cat", path), timeout_s=COMMAND_S)
     if result.exit_status != 0:
-        raise Transient(f"cat {path} ended with {result.exit_status}")
+        words = " ".join(result.stderr.decode(errors="replace").split())[:120]
+        raise Transient(f"cat {path} ended with {result.exit_status}{f': {words}' if words else ''}")
     return result.stdout.decode(errors="replace")
 
 

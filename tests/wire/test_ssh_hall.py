@@ -137,7 +137,7 @@ class Memory:
         """See fleet.context.Recorder."""
 
 
-def context(place: Place, memory: Memory, key: str = "1") -> Context:
+def context(place: Place, memory: Memory, key: str = "1", serial: str = "") -> Context:
     made = Context(
         node=declared("gpu1"),
         planned=PlannedNode(
@@ -145,7 +145,7 @@ def context(place: Place, memory: Memory, key: str = "1") -> Context:
             recipe="r",
             profile="p",
             domains=Domains(rack="r1", feeds=("A",)),
-            serial="",
+            serial=serial,
             uuid="",
             model="M",
             before={},
@@ -161,9 +161,11 @@ def context(place: Place, memory: Memory, key: str = "1") -> Context:
     return made
 
 
-async def outcome(place: Place, step: Step | None = None, memory: Memory | None = None, key: str = "1") -> str:
+async def outcome(
+    place: Place, step: Step | None = None, memory: Memory | None = None, key: str = "1", serial: str = ""
+) -> str:
     """The runner's way through a step: what it says in the end."""
-    step, ctx = step or BurninRun(profile=PROFILE), context(place, memory or Memory(), key)
+    step, ctx = step or BurninRun(profile=PROFILE), context(place, memory or Memory(), key, serial)
     try:
         await step.apply(ctx)
     except NodeFault as fault:
@@ -214,7 +216,8 @@ async def test_a_healthy_node_passes_once_and_for_all(opened: Open, dcgm: int) -
     assert (await outcome(place, memory=memory)).startswith("met: 8 of 8 GPUs passed nvidia-smi, dcgm, nvbandwidth")
     ran = place.truth()["commands"]
     assert (await outcome(place, memory=memory)).startswith("met: ")
-    assert place.truth()["commands"] == ran == {"nvidia-smi": 1, "dcgmi": 1, "nvbandwidth": 1, "journalctl": 1}
+    assert place.truth()["commands"] == ran
+    assert ran == {"cat": 1, "nvidia-smi": 1, "dcgmi": 1, "nvbandwidth": 1, "journalctl": 1}
     kept = memory.state.effects["1/burn-in dcgm"].result
     assert kept is not None
     assert (len(kept["stdout_sha256"]), kept["exit_status"]) == (64, 0)
@@ -267,6 +270,20 @@ async def test_a_node_without_an_os_has_no_past_and_that_fails_nobody(opened: Op
     assert kept is not None
     assert kept["verdict"] == Verdict.UNJUDGED
     assert "nothing to compare with" in kept["text"]
+
+
+@pytest.mark.parametrize("step", [BurninRun(profile=PROFILE), BurninBaseline(profile=PROFILE)], ids=["run", "baseline"])
+async def test_an_address_that_leads_to_another_machine_is_tested_for_nobody(opened: Open, step: Step) -> None:
+    place = await opened()
+    said = await outcome(place, step, serial="another")
+    assert said.startswith("identity-mismatch: the login reached a machine with serial ")
+    assert set(place.truth()["commands"]) == {"cat"}
+
+
+async def test_the_machine_is_asked_who_it_is_once_per_run(opened: Open) -> None:
+    place = await opened(serial="GPU1-SERIAL")
+    assert (await outcome(place, serial="gpu1-serial")).startswith("met: 8 of 8 GPUs passed")
+    assert place.truth()["commands"]["cat"] == 1
 
 
 async def test_a_crash_at_any_append_only_repeats_a_test(opened: Open) -> None:
