@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fleet.errors import Reason, UsageError
@@ -22,7 +22,9 @@ from inventory.baseline import Activation, Baseline
 from inventory.model import Node
 from inventory.observed import Observation
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+_READABLE = frozenset({1, PLAN_VERSION})
+"""Versions that can be shown. Version 1 froze nothing around the nodes, so that it is not carried on (fleet.cli.apply)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ class Plan:
     recipes: Mapping[str, Recipe]
     targets: Mapping[str, Target]
     caps: Caps
+    frozen: Mapping[str, str] = field(default_factory=dict)
+    """What the plan relies on beyond itself -> digest: "outlets of gpu0001", "burn-in profile hgx-8gpu-quick"."""
 
     @property
     def refused(self) -> Mapping[str, PlannedNode]:
@@ -121,6 +125,7 @@ class Plan:
             "recipes": {name: _recipe_json(recipe) for name, recipe in self.recipes.items()},
             "targets": {name: target.to_json() for name, target in self.targets.items()},
             "caps": self.caps.to_json(),
+            "frozen": dict(self.frozen),
         }
 
     def digest(self) -> str:
@@ -129,8 +134,8 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Json) -> "Plan":
-        """From the journal. Raises UsageError for a plan of another version."""
-        if data["version"] != PLAN_VERSION:
+        """From the journal. Raises UsageError for a plan of a version that is not known."""
+        if data["version"] not in _READABLE:
             raise UsageError(
                 f"the plan in the journal is of version {data['version']}, this Fleetwave reads {PLAN_VERSION}"
             )
@@ -142,6 +147,7 @@ class Plan:
             recipes={name: _recipe_from(item) for name, item in data["recipes"].items()},
             targets={name: Target.from_json(item) for name, item in data["targets"].items()},
             caps=Caps.from_json(data["caps"]),
+            frozen=data.get("frozen", {}),
         )
 
 

@@ -318,11 +318,12 @@ class NodeRun:
         await self._record(ev.NodeObserved(node=self._name, when=when, versions=versions))
 
     def _aborted(self) -> ev.NodeEvent:
-        waiting = [component for component, staged in self._touched().items() if staged]
-        rest = f"; flashed but not activated: {', '.join(waiting)}: the next reset will activate" if waiting else ""
-        return self._quarantine(Reason.ABORTED, f"the rollout was aborted at a safe point{rest}")
+        return self._quarantine(Reason.ABORTED, "the rollout was aborted at a safe point")
 
     def _quarantine(self, reason: Reason, message: str) -> ev.NodeEvent:
+        waiting = [component for component, staged in self._touched().items() if staged]
+        if waiting:
+            message = f"{message}; flashed but not activated: {', '.join(waiting)}: the next reset will activate"
         return ev.NodeQuarantined(node=self._name, reason=reason.value, message=message)
 
     async def _record(self, event: ev.NodeEvent) -> None:

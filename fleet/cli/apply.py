@@ -1,6 +1,5 @@
 """`fleet apply`, `plan`, `resume`, `rollback`: read, survey, plan, and hand over to the engine."""
 
-import hashlib
 import json
 import re
 import sys
@@ -16,6 +15,7 @@ from fleet import events as ev
 from fleet.cli import around, compose
 from fleet.cli.compose import Sources
 from fleet.cli.drainable import strangers
+from fleet.cli.frozen import require_as_planned, with_digests
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
 from fleet.cli.whereabouts import lacking, leaf_links, whereabouts
@@ -30,14 +30,13 @@ from fleet.gate import Gate
 from fleet.journal import Journal, Lease, Request, SqliteJournal, Verb
 from fleet.journal.sqlite import existing
 from fleet.outlets import outlet_offers
-from fleet.plan import Plan, Survey, image_paths
+from fleet.plan import Plan, Survey
 from fleet.recipe import UPDATE
 from fleet.runner import Surroundings
-from fleet.state import ACTIVE, ENDED, TERMINAL, NodeStatus, RolloutState, RolloutStatus, replay
+from fleet.state import ENDED, NodeStatus, RolloutState, RolloutStatus, replay
 from fleet.step import StepSpec
 from fleet.survey import survey, sweep
 from fleet.vendors import load_profiles
-from fleet.words import plural
 from inventory.baseline import Baseline
 from inventory.exporters.snapshot import Origin
 from playbooks.registry import make
@@ -178,7 +177,8 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
     lack = lacking(sources, whereabouts(sources), steps)
     surveys = [_unless(each, Reason.NO_EDGE, lack.get(str(each.node.id), "")) for each in surveys]
     surveys = [_unless(each, Reason.NOT_DRAINED, unknown.get(str(each.node.id), "")) for each in surveys]
-    return compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
+    plan = compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
+    return with_digests(plan, sources)
 
 
 def _unless(survey: Survey, reason: Reason, lack: str) -> Survey:
@@ -258,8 +258,7 @@ async def resume(journal_path: Path, rollout: RolloutId, verb: Verb | None, wish
                 f"{rollout} had no plan yet when its process ended; nothing was touched. Start it anew with `fleet apply`"
             )
         plan = Plan.from_json(state.plan)
-        _check_frozen_nodes(ledger.state, sources, verb)
-        _check_frozen_images(plan)
+        require_as_planned(plan, ledger.state, sources, aborting=verb is Verb.ABORT)
         ask = Request(id=0, rollout=rollout, verb=verb, by=compose.who()) if verb else None
         attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
         return await _run(stack, attempt, plan, ask=ask)
@@ -277,32 +276,6 @@ def sources_of(state: RolloutState) -> Sources:
         select=paths.get("select", ""),
         real_scheduler=paths.get("real_scheduler", ""),
     )
-
-
-def _check_frozen_images(plan: Plan) -> None:
-    """The images must still be those that the plan was made with."""
-    for image, sha256 in image_paths(plan).items():
-        try:
-            with image.open("rb") as file:
-                now = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UsageError(f"{image}: not readable any more ({error.strerror}); the plan needs it") from error
-        if now != sha256:
-            raise UsageError(f"{image}: its digest is {now}, the plan was made with {sha256}; put the right image back")
-
-
-def _check_frozen_nodes(state: RolloutState, sources: Sources, verb: Verb | None) -> None:
-    """Raise UsageError where the files no longer name a node that would be worked on: found before any is touched."""
-    named = {str(node.id) for node in sources.nodes}
-    wanted = (
-        ACTIVE if verb is Verb.ABORT or state.status is RolloutStatus.ABORTING else frozenset(NodeStatus) - TERMINAL
-    )
-    gone = [name for name, node in state.nodes.items() if node.status in wanted and name not in named]
-    if gone:
-        raise UsageError(
-            f"{plural(len(gone), 'node')} of the plan ({gone[0]} first): not in {sources.inventory_path} or not selected by"
-            f" {sources.playbook.path} any more; put them back: the plan of {state.rollout} is frozen"
-        )
 
 
 def _heed_window(playbook: Playbook, clock: Clock, wishes: Wishes) -> None:
