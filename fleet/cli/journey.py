@@ -19,7 +19,7 @@ from playbooks import LIBRARY
 OS_RELEASE = "24.04"
 _RACKS = "rack=r01|r09"
 """One rack behind Cumulus leaves, one behind Arista leaves."""
-_SPEED, _SEED = 300.0, 0
+_SPEED, _SEED = 500.0, 13
 _OS_BYTES = 64 * 1024
 
 
