@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fleet.drivers.switch import replies
 from fleet.drivers.switch.connection import Terminal
 from fleet.drivers.switch.dialect import DIFFERENCE_CHARS, refused_commit, refused_line, require_typable
+from fleet.drivers.switch.eosblocks import foreign_block
 from fleet.edges import Neighbour
 from fleet.errors import NodeFault, OutcomeUnknown, Transient
 
@@ -39,8 +40,18 @@ class Eos:
         return said[:DIFFERENCE_CHARS]
 
     def push(self, terminal: Terminal, lines: tuple[str, ...]) -> None:
-        """A session that is filled, committed and saved."""
+        """A session that is filled, committed and saved. Transient, with nothing committed, where it would undo somebody else's change."""
         self._fill(terminal, lines)
+        foreign = foreign_block(terminal.say("show running-config"), terminal.say("show session-config"), lines)
+        if foreign:
+            terminal.say("abort")
+            raise Transient(
+                f"{terminal.name}: somebody changed {replies.excerpt(foreign, 80)!r} since our session began, and a commit would take"
+                " that back: nothing was committed"
+            )
+        self._commit(terminal)
+
+    def _commit(self, terminal: Terminal) -> None:
         said = terminal.commit("commit")
         if _error(said):
             terminal.say("abort")
@@ -56,7 +67,8 @@ class Eos:
         """The whole backup instead of what runs: what others changed since is lost."""
         kept = (line.rstrip() for line in config.splitlines())
         lines = tuple(line for line in kept if line.strip() and not line.startswith("!") and line != "end")
-        self.push(terminal, ("rollback clean-config", *lines))
+        self._fill(terminal, ("rollback clean-config", *lines))
+        self._commit(terminal)
 
     def _fill(self, terminal: Terminal, lines: tuple[str, ...]) -> None:
         require_typable(terminal.name, lines)
