@@ -197,6 +197,8 @@ class Bmc:
     def _come_up(self, now: float, dark_s: float) -> None:
         self.firmware.activate(frozenset({Cause.BMC}))
         self.last_restart = now + dark_s
+        if self.faults.take(Effect.LOGIN_CHANGES):
+            self.sessions.change_password()
         versions = [self.firmware.shown(part) for part in self.box.parts if part.role == "bmc"]
         if self.faults.take(Effect.BMC_DEAD, versions=versions):
             self._gone = True
@@ -216,7 +218,7 @@ class Bmc:
         was_on = self.host.lose(now)
         self.restart(now, "ac", dark_s=off_s)
         self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
-        if was_on:
+        if was_on or self.faults.take(Effect.HOST_POWERS_ON):
             self._restore_host(now + off_s)
 
     def feeds_lost(self, now: float) -> None:

@@ -11,6 +11,7 @@ from fleet.sim.bmc import Bmc
 from fleet.sim.certificates import Identity
 from fleet.sim.clock import ScaledClock
 from fleet.sim.errand import Errand, ReadMedia
+from fleet.sim.faults import Effect
 from fleet.sim.message import Answer, Fetch, Link, Request, Wire
 
 _PREFLIGHT_BYTES = 4096
@@ -55,12 +56,15 @@ class Face:
         *,
         puller: Puller,
         courier: Courier,
+        renew: Callable[[], Identity] | None = None,
     ) -> None:
+        """`renew()`: a new key and certificate for this address, for the fault that changes it."""
         self.bmc = bmc
         self.address = address
         self.port = port
         self._clock = clock
         self._identity = identity
+        self._renew = renew
         self._puller = puller
         self._courier = courier
         self._web = web.Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)
@@ -204,6 +208,8 @@ class Face:
         if link is Link.TLS_DEAD:
             self._line = await loop.create_server(_Deaf, sock=await self._bind())
         elif link is Link.UP:
+            if self.bmc.ledger.resets and self._renew and self.bmc.faults.take(Effect.CERTIFICATE_CHANGES):
+                self._identity = self._renew()
             context = self._identity.context
             self._line = await loop.create_server(self._web, sock=await self._bind(), ssl=context, backlog=16)
 

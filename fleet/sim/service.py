@@ -9,6 +9,8 @@ from fleet.sim.actions import Actions
 from fleet.sim.boxmodel import INVENTORY, ROOT, Dialect
 from fleet.sim.facts import fill_for
 from fleet.sim.faults import Effect
+from fleet.sim.host import Power
+from fleet.sim.httpfault import HttpFaults
 from fleet.sim.message import Answer, Request, Wire, answer, encode, error
 from fleet.sim.sessions import Session
 from fleet.sim.tasks import JOBS, MONITORS, TASKS
@@ -30,12 +32,13 @@ class Service:
     def __init__(self, bmc: "Bmc") -> None:
         self._bmc = bmc
         self._actions = Actions(bmc)
+        self._http = HttpFaults(bmc.faults, self._now_true, self._bmc_version)
         self._html_next = itertools.cycle((False, True))
         self._shown: tuple[tuple[int, bool], tuple[inventory.Entry, ...]] = ((-1, False), ())
 
     def answer(self, request: Request, now: float) -> Answer:
         """The answer, with its latency."""
-        result = self._early(request, now) or self._authenticated(request, now)
+        result = self._http.answer(request, now, lambda: self._early(request, now) or self._authenticated(request, now))
         latency = self._bmc.box.bmc.latency_s * (_SLOW_LOGIN if result.status == 201 else 1)  # noqa: PLR2004  created
         return Answer(
             status=result.status,
@@ -51,6 +54,8 @@ class Service:
         """Refuse a large body before it is read, or break the connection in the middle of it (a fault)."""
         if self._bmc.phase in {"unavailable", "root-only", "auth-not-ready"}:
             return self._early(request, now)
+        if spoiled := self._http.preflight(request, now):
+            return spoiled
         if request.body_size > self._bmc.box.update.limit_bytes:
             return error(413, self._base("PayloadTooLarge"), "The supplied payload exceeds the maximum size.")
         if request.body_size > _UNAUTHENTICATED_LIMIT and self._login(request, now) is None:
@@ -195,6 +200,22 @@ class Service:
         if self._bmc.faults.take(Effect.TRUNCATED_JSON):
             return Answer(status=200, body=good.body[: len(good.body) // 2])
         return good
+
+    def _now_true(self, now: float) -> frozenset[str]:
+        """The words that a fault's `when` may name."""
+        bmc = self._bmc
+        words = {
+            "flashing": bmc.updates.running is not None and bmc.updates.running.task.span is not None,
+            "staged": any(state.staged for state in bmc.firmware.parts.values()),
+            "restarted": any(reset["what"] == "bmc" for reset in bmc.ledger.resets),
+            "posting": bmc.host.posting(now),
+            "host-off": bmc.host.power is Power.OFF,
+        }
+        return frozenset(word for word, true in words.items() if true)
+
+    def _bmc_version(self) -> str:
+        bmc = self._bmc
+        return next((bmc.firmware.shown(part) for part in bmc.box.parts if part.role == "bmc"), "")
 
     def _session(self, session: Session) -> dict[str, Any]:
         return {

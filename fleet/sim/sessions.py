@@ -44,6 +44,10 @@ class Sessions:
         """Lock the account."""
         self._locked_until = max(self._locked_until, until)
 
+    def change_password(self) -> None:
+        """From now on another one counts: what a reset to factory defaults does (field guide 1.9)."""
+        self._password = hashlib.sha256(f"{self._node}/{self._password}".encode()).hexdigest()[:16]
+
     def check(self, user: str, password: str, now: float) -> bool:
         """Whether these credentials are right; a wrong pair counts towards the lockout."""
         if self.locked(now):
