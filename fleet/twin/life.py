@@ -1,0 +1,170 @@
+"""One rollout in a twin, from the survey to its end: the composition root in small, with the product's own parts."""
+
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fleet import events as ev
+from fleet.drivers.edges import HallEdges, Whereabouts
+from fleet.drivers.redfish import RedfishDriver
+from fleet.drivers.slurm import NoScheduler
+from fleet.engine import Engine, Ledger, Watcher
+from fleet.events import Event, Recorded, RolloutId
+from fleet.executor import LocalExecutor
+from fleet.exits import Exit
+from fleet.gate import Gate
+from fleet.journal import Verb
+from fleet.limits import Limits
+from fleet.outlets import outlet_offers
+from fleet.plan import Plan, Survey
+from fleet.runner import Surroundings
+from fleet.sim.faults import FaultBook
+from fleet.state import RolloutState, RolloutStatus
+from fleet.step import StepFactory
+from fleet.survey import survey
+from fleet.twin.clock import START, VirtualClock
+from fleet.twin.hall import TwinHall, TwinSpec, credential, in_twin
+from fleet.twin.journal import MemoryJournal
+from fleet.vendors import load_profiles
+from inventory.exporters.snapshot import Origin
+from inventory.model import Node
+
+ROLLOUT = RolloutId("rehearsal")
+_BY = "rehearsal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What is rehearsed: the same for every seed."""
+
+    playbook: str
+    nodes: tuple[Node, ...]
+    planned: Callable[[list[Survey]], Plan]
+    """The plan for what was read of the nodes."""
+    steps: StepFactory
+    faults: FaultBook
+    """Its seed is added to that of each life."""
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Node -> item or family -> version at the start."""
+    start: float = START
+    """Field time at which the rollout is asked for."""
+    wait_for_window: str = ""
+    """Non-empty: as `fleet apply --wait-for-window`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """How it went, once."""
+
+    seed: int
+    exit: Exit
+    state: RolloutState
+    recorded: tuple[Recorded, ...]
+    """The journal."""
+    truth: dict[str, Any]
+    """What really happened, as the hall knows it."""
+
+
+def live(scene: Scene, seed: int, watcher: Watcher | None = None) -> Life:
+    """Run the scene once in virtual time. The same scene and seed give the same life, event by event.
+
+    Args:
+        scene: what.
+        seed: decides whom faults hit, how long each machine takes, and every pause that has chance in it.
+        watcher: told of events, for progress.
+
+    Raises:
+        UsageError: a model that has no simulated box, or what planning raises.
+    """
+    random.seed(f"rehearsal {seed}")  # the pauses between retries (fleet.limits) have chance in them
+    clock = VirtualClock(scene.start)
+    hall = TwinHall(
+        TwinSpec(
+            nodes=in_twin(scene.nodes), clock=clock, versions=scene.versions, seed=seed, faults=_seeded(scene.faults, seed)
+        )
+    )
+    journal = MemoryJournal(clock)
+    ledger = Ledger(journal, RolloutState(rollout=ROLLOUT), (watcher,) if watcher else ())
+    ledger.watch(_Approver(journal))
+    with tempfile.TemporaryDirectory(prefix="fleet-twin-") as directory:
+        done = clock.run(_lived(scene, hall, clock, journal, ledger, Path(directory)))
+    return Life(
+        seed=seed, exit=done, state=ledger.state, recorded=tuple(journal.kept(ROLLOUT)), truth=hall.truth()
+    )
+
+
+def _seeded(book: FaultBook, seed: int) -> FaultBook:
+    return FaultBook(name=book.name, seed=book.seed + seed, rules=book.rules)
+
+
+class _Approver:
+    """Lets every wave through at once: a rehearsal has nobody to ask."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._journal = journal
+
+    def __call__(self, event: Recorded | Event) -> None:
+        if isinstance(event, Recorded) and isinstance(event.event, ev.ApprovalNeeded):
+            self._journal.ask(event.rollout, Verb.APPROVE, _BY)
+
+
+async def _lived(
+    scene: Scene, hall: TwinHall, clock: VirtualClock, journal: MemoryJournal, ledger: Ledger, directory: Path
+) -> Exit:
+    nodes = in_twin(scene.nodes)
+    limits = Limits()
+    driver = RedfishDriver([credential(directory)], clock=clock, limits=limits, transport=hall.transports(limits))
+    edges = HallEdges(Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=clock)
+    try:
+        await ledger.record(ev.RolloutCreated(playbook=scene.playbook, sources={}, by=_BY))
+        around = lambda node: outlet_offers(edges.outlets(node))  # noqa: E731 (as apply hands it over)
+        plan = scene.planned(await survey(nodes, driver, clock, ledger, leftovers={}, around=around))
+        await ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
+        refused = plan.refused.items()
+        await ledger.record(
+            *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
+        )
+        if not plan.order:
+            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
+            return Exit.REFUSED
+        return await _engine(scene, plan, driver, edges, clock, journal, ledger).run()
+    finally:
+        await edges.close()
+        await driver.close()
+
+
+def _engine(
+    scene: Scene,
+    plan: Plan,
+    driver: RedfishDriver,
+    edges: HallEdges,
+    clock: VirtualClock,
+    journal: MemoryJournal,
+    ledger: Ledger,
+) -> Engine:
+    gate = Gate()
+    around = Surroundings(
+        rollout=ROLLOUT,
+        plan=plan,
+        driver=driver,
+        profiles=load_profiles(),
+        steps=scene.steps,
+        clock=clock,
+        gate=gate,
+        recorder=ledger,
+        edges=edges,
+        origin=Origin.SIMULATED_HALL,
+    )
+    nodes = {str(node.id): node for node in in_twin(scene.nodes)}
+    return Engine(
+        plan=plan,
+        ledger=ledger,
+        journal=journal,
+        executor=LocalExecutor(around, nodes, {}),
+        gate=gate,
+        clock=clock,
+        wait_for_window=scene.wait_for_window,
+    )
