@@ -99,6 +99,8 @@ class Submission:
     status: int
     note: str
     """First message of the body, for the journal."""
+    started: str = ""
+    """StartTime of the task, as the BMC wrote it: its id may be another task's after a restart (field guide F02)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from fleet.drivers.digests import Digests
 from fleet.drivers.redfish import boot, document, firmware, following, layout, media, power, resets, tasks, update
 from fleet.drivers.redfish.access import Access
-from fleet.drivers.redfish.channel import OK
+from fleet.drivers.redfish.channel import OK, Reply
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.firmware import Expansion
 from fleet.drivers.redfish.layout import Layout
@@ -166,7 +166,7 @@ class RedfishBmc:
             task = await following.task_of(self._access, found, reply, self._known)
         except (Transient, NodeFault):
             task = None  # accepted is accepted: the inventory decides how it went
-        return update.submission(reply, task)
+        return update.submission(reply, task, await self._started(reply, task))
 
     async def restore_force_flag(self) -> None:
         """See `fleet.ports.Bmc.restore_force_flag`."""
@@ -215,6 +215,17 @@ class RedfishBmc:
     async def clear_boot_override(self) -> None:
         """See `fleet.ports.BootMedia.clear_boot_override`."""
         await boot.clear(self._access, await self._found(), self._profile.media)
+
+    async def _started(self, reply: Reply, task: str | None) -> str:
+        """StartTime of the task that was just made; empty where the BMC does not tell, or not now."""
+        told = document.text(reply.body, "StartTime") if tasks.is_task(reply.body) else ""
+        if told or task is None:
+            return told
+        try:
+            reading = await self.read_task(task)
+        except (Transient, NodeFault):
+            return ""
+        return "" if reading is None else reading.started
 
     async def _verify(self, order: UpdateOrder) -> None:
         try:

@@ -53,9 +53,9 @@ async def submit(access: Access, service: Document, order: UpdateOrder, images: 
     )
 
 
-def submission(reply: Reply, task: str | None) -> Submission:
+def submission(reply: Reply, task: str | None, started: str) -> Submission:
     """What the journal keeps of an accepted image."""
-    return Submission(task=task, status=reply.status, note=messages.sentence(reply.told)[:500])
+    return Submission(task=task, status=reply.status, note=messages.sentence(reply.told)[:500], started=started)
 
 
 async def _multipart(
