@@ -332,6 +332,8 @@ def _compile(tree: dict[str, Any], model: str) -> dict[str, Resource]:
     for short, raw in tree.items():
         path = ROOT + short
         document = {"@odata.id": path, "Id": path.rpartition("/")[2], "Name": path.rpartition("/")[2], **raw}
+        if path == ROOT:
+            document.setdefault("AccountService", {"@odata.id": f"{ROOT}/AccountService"})
         if document.get("Members") == "children":
             children = [other for other in paths if other.rpartition("/")[0] == path]
             document["Members"] = [{"@odata.id": child} for child in children]

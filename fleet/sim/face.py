@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod
+from aiohttp.web_protocol import RequestHandler
 
 from fleet.sim.bmc import Bmc
 from fleet.sim.certificates import Identity
@@ -43,6 +45,25 @@ class _Deaf(asyncio.Protocol):
         transport.close()
 
 
+class _Connection(RequestHandler):
+    """aiohttp's, but a method that HTTP does not know is 501 and not 400 (DSP0266, "HTTP methods")."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """See aiohttp."""
+        unknown = isinstance(exc, BadHttpMethod)
+        return super().handle_error(request, 501 if unknown else status, exc, message)
+
+
+class _Server(web.Server):
+    """aiohttp's, with the connections above."""
+
+    def __call__(self) -> RequestHandler:
+        """A handler for one more connection."""
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
 class Face:
     """Serves one BMC at one address until it is closed."""
 
@@ -67,7 +88,7 @@ class Face:
         self._renew = renew
         self._puller = puller
         self._courier = courier
-        self._web = web.Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)
+        self._web = _Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)
         self._line: asyncio.Server | None = None
         self._link = Link.REFUSED
         self._serial = asyncio.Lock()
