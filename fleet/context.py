@@ -4,14 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from fleet import events as ev
+from fleet.attempts import Attempt
 from fleet.clock import Clock
 from fleet.edges import Edges
-from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import NodeFault, NotDone, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
 from fleet.gate import Gate
 from fleet.outlets import outlet_offers
 from fleet.plan import PlannedNode
-from fleet.ports import Bmc, BootMarker, Restarted
+from fleet.ports import Bmc, BootMarker, CountsEffects, Restarted
 from fleet.recipe import ACTIVATE, UPDATE
 from fleet.state import NodeState, NodeStatus
 from fleet.step import Met, StepFactory, StepSpec, Unmet
@@ -28,8 +29,6 @@ _REFUSALS = frozenset(
     {
         Reason.UPDATE_REJECTED,
         Reason.UPDATE_SERVICE_BUSY,
-        Reason.LOGIN_REFUSED,
-        Reason.UNTRUSTED_TLS,
         Reason.IDENTITY_MISMATCH,
         Reason.NO_ACTIVATION,
         Reason.SWITCH_REFUSED,
@@ -38,7 +37,10 @@ _REFUSALS = frozenset(
         Reason.NO_EDGE,
     }
 )
-"""Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open."""
+"""Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open.
+
+A refused login is none of them: it may be that of the session in which the effect's end was looked for. See NotDone.
+"""
 
 
 _DRAINS = frozenset({"node.drain", "node.undrain"})
@@ -53,6 +55,12 @@ class Recorder(Protocol):
 
     def node_state(self, node: str) -> NodeState:
         """What is true of the node now."""
+
+    def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
+        """See fleet.journal.Journal."""
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """See fleet.journal.Journal."""
 
     def show(self, event: ev.Event) -> None:
         """Tell those who watch; not journalled."""
@@ -275,6 +283,7 @@ class Context:
         intent: Json,
         reconcile: Callable[[Json], Awaitable[Json | None]],
     ) -> Json | None:
+        before = _sent(self.bmc)
         try:
             return await act(intent)
         except OutcomeUnknown as unknown:
@@ -284,7 +293,9 @@ class Context:
             await self._absent(key, str(refusal))
             raise
         except NodeFault as refusal:
-            if refusal.reason in _REFUSALS:
+            # A login that is refused halfway through says nothing of what was sent before it.
+            undone = isinstance(refusal, NotDone) and _sent(self.bmc) == before
+            if refusal.reason in _REFUSALS or undone:
                 await self._absent(key, str(refusal))
             raise
 
@@ -296,3 +307,7 @@ class Context:
 
     async def _absent(self, key: str, why: str) -> None:
         await self._recorder.record(ev.EffectAbsent(node=self._name, effect=key, why=why))
+
+
+def _sent(bmc: Bmc) -> int:
+    return bmc.effects_sent if isinstance(bmc, CountsEffects) else 0

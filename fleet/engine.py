@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from fleet import events as ev
+from fleet.attempts import Attempt
 from fleet.clock import Clock
 from fleet.events import Event, Recorded
 from fleet.executor import Executor
@@ -50,6 +51,14 @@ class Ledger:
     def node_state(self, node: str) -> NodeState:
         """What is true of the node now."""
         return self.state.nodes[node]
+
+    def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
+        """See fleet.context.Recorder."""
+        return self._journal.logins_at(bmc)
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """See fleet.context.Recorder."""
+        return self._journal.logins_with(credential)
 
     def show(self, event: Event) -> None:
         """Tell those who watch; not journalled."""

@@ -86,6 +86,18 @@ class NodeFault(FleetError):
         self.reason = reason
 
 
+class NotDone(NodeFault):
+    """A fault that proves by itself that the effect it stopped did not happen: no byte of it was sent, or it was refused whole."""
+
+
+class LoginsSpent(NodeFault):
+    """No login is sent: as many have failed as a lockout allows. `wait_s`: field seconds until the next may be."""
+
+    def __init__(self, message: str, *, wait_s: float) -> None:
+        super().__init__(Reason.LOGIN_REFUSED, message)
+        self.wait_s = wait_s
+
+
 class OutcomeUnknown(FleetError):
     """An effect was announced and its result is not known: read the hardware before anything else."""
 

@@ -270,10 +270,13 @@ class NodeQuarantined(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOpening(NodeEvent):
-    """A BMC session carrying this context is about to be created."""
+    """A BMC session carrying this context is about to be created: a login that counts as failed until more is known of it."""
 
     kind: ClassVar[str] = "session.opening"
     context: str
+    bmc: str = ""
+    """Address and port of the BMC: failed logins are counted by it (fleet.attempts)."""
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +286,14 @@ class SessionOpened(NodeEvent):
     kind: ClassVar[str] = "session.opened"
     context: str
     uri: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRefused(NodeEvent):
+    """The BMC did not accept the password; there is no session."""
+
+    kind: ClassVar[str] = "login.refused"
+    context: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ Every method may raise `Transient` (worth retrying), `NodeFault` (a refusal that
 docstring says so, `OutcomeUnknown`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -126,13 +127,22 @@ class SessionLedger(Protocol):
     """Where a driver writes down the sessions that it opens, before and after, so that a crash leaks none."""
 
     async def opening(self, context: str) -> None:
-        """A session carrying `context` (Session.Context, Session v1_5) is about to be created. Durable on return."""
+        """A session carrying `context` (Session.Context, Session v1_5) is about to be created. Durable on return.
+
+        Raises LoginsSpent, or Transient where the logins before it only got no answer: it must not be sent now.
+        """
 
     async def opened(self, uri: str, context: str) -> None:
         """It exists at `uri`. Durable on return."""
 
+    async def refused(self, context: str) -> None:
+        """The login was refused: it counts. Durable on return."""
+
+    async def accepted(self, context: str) -> None:
+        """The password was right, and there is no session: it went with a request (Basic). Durable on return."""
+
     async def absent(self, context: str) -> None:
-        """No session carries it: the login was refused, was never sent, or left nothing that could be found. Durable on return."""
+        """No session carries it, and no password was judged: never sent, turned away, or nothing was found. Durable on return."""
 
     async def closed(self, uri: str) -> None:
         """It is gone."""
@@ -187,10 +197,10 @@ class Bmc(Protocol):
     async def reset_bmc(self) -> None:
         """Restart the BMC itself, once. `OutcomeUnknown` if no answer came (which is usual)."""
 
-    async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
-        """Delete sessions that an earlier process of ours left: by URI, or by the Context it had announced.
+    async def clear_sessions(self, left: Mapping[str, str]) -> frozenset[str]:
+        """Delete sessions that an earlier process of ours left: Context -> URI, empty for one that was only announced.
 
-        Never anybody else's. Returns the URIs that are gone.
+        Never anybody else's: only a session that shows such a Context. Returns the Contexts whose sessions are gone.
         """
 
     async def close(self) -> None:
@@ -205,6 +215,15 @@ class BmcDriver(Protocol):
 
     async def close(self) -> None:
         """Close whatever is shared."""
+
+
+@runtime_checkable
+class CountsEffects(Protocol):
+    """Says whether a fault came before or after the BMC was told to do something."""
+
+    @property
+    def effects_sent(self) -> int:
+        """Effects that may have reached the BMC since it was made."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from fleet.edges import Edges
 from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, Parked
+from fleet.logins import NodeLedger
 from fleet.outlets import cut_begun, cut_over, cycle_outlets, give_up, unfinished, was_cut
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
@@ -69,36 +70,6 @@ class Surroundings:
     origin: Origin = Origin.HARDWARE
 
 
-@dataclass(slots=True)
-class NodeLedger:
-    """Writes down a node's BMC sessions (fleet.ports.SessionLedger)."""
-
-    node: str
-    recorder: Recorder
-    _contexts: dict[str, str] = field(default_factory=dict)
-
-    async def opening(self, context: str) -> None:
-        """About to be created."""
-        await self.recorder.record(ev.SessionOpening(node=self.node, context=context))
-
-    async def opened(self, uri: str, context: str) -> None:
-        """Created. Ids restart with a BMC: what was at this address before is gone."""
-        before, self._contexts[uri] = self._contexts.get(uri), context
-        await self.recorder.record(ev.SessionOpened(node=self.node, context=context, uri=uri))
-        if before is not None:
-            await self.absent(before)
-
-    async def absent(self, context: str) -> None:
-        """Never came to be, or is gone."""
-        await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
-
-    async def closed(self, uri: str) -> None:
-        """Gone."""
-        context = self._contexts.pop(uri, None)
-        if context is not None:
-            await self.absent(context)
-
-
 class NodeRun:
     """See the module."""
 
@@ -110,7 +81,7 @@ class NodeRun:
         self._leftovers = leftovers
         self._planned: PlannedNode = around.plan.nodes[self._name]
         self._recipe: Recipe = around.plan.recipes[self._planned.recipe]
-        self._ledger = NodeLedger(self._name, around.recorder)
+        self._ledger = NodeLedger(node, around.recorder)
         self._bmc: Bmc = around.driver.bmc(node, around.profiles[self._planned.profile], self._ledger)
         self._ctx = Context(
             node=node,
@@ -382,17 +353,14 @@ async def connect(try_once: Callable[[], Awaitable[Result]], clock: Clock, *, gi
 
 
 async def clear_leftovers(bmc: Bmc, node: str, leftovers: Mapping[str, str], recorder: Recorder) -> None:
-    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced.
+    """Delete sessions that an earlier process of ours left: Context -> URI, empty for one that was only announced.
 
-    What a BMC would not delete stays in the journal. Those that were only announced are the driver's to report (SessionLedger).
+    What a BMC would not delete stays in the journal, and what it shows without a Context: it may be somebody else's.
     """
     if not leftovers:
         return
-    uris = tuple(uri for uri in leftovers.values() if uri)
-    contexts = tuple(context for context, uri in leftovers.items() if not uri)
-    gone = frozenset(await bmc.clear_sessions(uris, contexts))
-    closed = [context for context, uri in leftovers.items() if uri in gone]
-    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in closed))
+    gone = await bmc.clear_sessions(leftovers)
+    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in leftovers if context in gone))
 
 
 def numbered(steps: Sequence[StepSpec], prefix: str = "") -> list[tuple[str, StepSpec]]:

@@ -188,6 +188,7 @@ _SENTENCES: Mapping[type[ev.Event], Callable[[Any], str]] = {
     ev.NodeRolledBack: lambda event: f"is back on the versions before: {event.reason}: {event.message}",
     ev.NodeQuarantined: lambda event: f"quarantined: {event.reason}: {event.message}",
     ev.SessionOpening: lambda _: "logs in",
-    ev.SessionOpened: lambda event: f"logged in ({event.uri})",
+    ev.SessionOpened: lambda event: f"logged in ({event.uri})" if event.uri else "logged in",
+    ev.LoginRefused: lambda _: "the BMC refused the login",
     ev.SessionClosed: lambda _: "logged out",
 }

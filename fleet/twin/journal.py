@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fleet import events as ev
+from fleet.attempts import Attempt, counted
 from fleet.clock import Clock
 from fleet.events import Event, Recorded, RolloutId, decode, encode
 from fleet.journal.port import Request, RolloutRow, SessionRow, Verb
@@ -28,6 +29,7 @@ class MemoryJournal:
         self._claims: dict[tuple[RolloutId, str], None] = {}
         self._sessions: dict[str, SessionRow] = {}
         self._requests: list[Request] = []
+        self._logins: tuple[Attempt, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -70,6 +72,14 @@ class MemoryJournal:
         """Sessions that nobody has closed, as far as the journal knows."""
         return tuple(sorted(self._sessions.values(), key=lambda row: (row.node, row.context)))
 
+    def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
+        """Logins to one BMC, in order."""
+        return tuple(each for each in self._logins if each.bmc == bmc)
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """Logins with one credential, in order."""
+        return tuple(each for each in self._logins if each.credential == credential)
+
     async def request(self, rollout: RolloutId, verb: Verb, by: str) -> int:
         """Ask."""
         return self.ask(rollout, verb, by)
@@ -92,6 +102,7 @@ class MemoryJournal:
 
     def _project(self, rollout: RolloutId, at: float, event: Event) -> None:
         """The small tables, as fleet.journal.sqlite keeps them."""
+        self._logins = counted(self._logins, event, at)
         match event:
             case ev.RolloutCreated():
                 self._rows[rollout] = RolloutRow(id=rollout, created_at=at, playbook=event.playbook, ended="")
@@ -108,7 +119,7 @@ class MemoryJournal:
                 )
             case ev.SessionOpened() if event.context in self._sessions:
                 self._sessions[event.context] = replace(self._sessions[event.context], uri=event.uri)
-            case ev.SessionClosed():
+            case ev.SessionClosed() | ev.LoginRefused():
                 self._sessions.pop(event.context, None)
             case _:
                 pass

@@ -1,5 +1,7 @@
 """`fleet.ports.Bmc` over Redfish: one BMC, one connection, one session, one request in flight."""
 
+from collections.abc import Mapping
+
 from fleet.drivers.digests import Digests
 from fleet.drivers.redfish import boot, document, firmware, following, layout, media, power, resets, tasks, update
 from fleet.drivers.redfish.access import Access
@@ -61,6 +63,11 @@ class RedfishBmc:
     def profile(self) -> Profile:
         """The platform, chosen once."""
         return self._profile
+
+    @property
+    def effects_sent(self) -> int:
+        """See `fleet.ports.CountsEffects`."""
+        return self._access.effects_sent
 
     async def connect(self) -> None:
         """See `fleet.ports.Bmc.connect`."""
@@ -186,10 +193,10 @@ class RedfishBmc:
         """See `fleet.ports.Bmc.reset_bmc`."""
         await power.reset_bmc(self._access, await self._found())
 
-    async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
+    async def clear_sessions(self, left: Mapping[str, str]) -> frozenset[str]:
         """See `fleet.ports.Bmc.clear_sessions`."""
         await self._found()
-        return await self._access.clear(uris, contexts)
+        return await self._access.clear(left)
 
     async def close(self) -> None:
         """See `fleet.ports.Bmc.close`."""
