@@ -105,7 +105,7 @@ class _Idle(selectors.DefaultSelector):
 class _Loop(asyncio.SelectorEventLoop):
     """A loop without threads of its own: while one worked, time would run, and how far would be chance."""
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Result], *args: Any) -> asyncio.Future[Result]:  # type: ignore[override]
+    def run_in_executor(self, _: Any, func: Callable[..., Result], *args: Any) -> asyncio.Future[Result]:  # type: ignore[override]  # its parameter has a name that nobody uses
         """Call at once, on this thread."""
         done: asyncio.Future[Result] = self.create_future()
         try:

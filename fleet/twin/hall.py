@@ -1,6 +1,6 @@
 """A hall in memory: a simulated BMC for every node, at the addresses where the inventory has them, on one virtual clock."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,12 @@ class TwinHall:
             nodes[name] = bmc.truth()
         requests = sum(bmc.ledger.requests for bmc in self.bmcs.values())
         return {"now": now, "nodes": nodes, "process": {"requests": requests}}
+
+    def starts(self) -> Iterator[tuple[float, float]]:
+        """(from, to) of every start of a host that reached its disk: its POST."""
+        for bmc in self.bmcs.values():
+            for boot in bmc.ledger.boots:
+                yield max(0.0, boot["at"] - bmc.host.post_s), boot["at"]
 
 
 def in_twin(nodes: Iterable[Node]) -> tuple[Node, ...]:

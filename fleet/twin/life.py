@@ -66,6 +66,8 @@ class Life:
     """The journal."""
     truth: dict[str, Any]
     """What really happened, as the hall knows it."""
+    starts: tuple[tuple[float, float], ...]
+    """(from, to) in hall seconds: every start of a host, POST included."""
 
 
 def live(scene: Scene, seed: int, watcher: Watcher | None = None) -> Life:
@@ -83,16 +85,26 @@ def live(scene: Scene, seed: int, watcher: Watcher | None = None) -> Life:
     clock = VirtualClock(scene.start)
     hall = TwinHall(
         TwinSpec(
-            nodes=in_twin(scene.nodes), clock=clock, versions=scene.versions, seed=seed, faults=_seeded(scene.faults, seed)
+            nodes=in_twin(scene.nodes),
+            clock=clock,
+            versions=scene.versions,
+            seed=seed,
+            faults=_seeded(scene.faults, seed),
         )
     )
     journal = MemoryJournal(clock)
     ledger = Ledger(journal, RolloutState(rollout=ROLLOUT), (watcher,) if watcher else ())
     ledger.watch(_Approver(journal))
+    process = _Process(scene, hall, clock, journal, ledger)
     with tempfile.TemporaryDirectory(prefix="fleet-twin-") as directory:
-        done = clock.run(_lived(scene, hall, clock, journal, ledger, Path(directory)))
+        done = clock.run(process.run(Path(directory)))
     return Life(
-        seed=seed, exit=done, state=ledger.state, recorded=tuple(journal.kept(ROLLOUT)), truth=hall.truth()
+        seed=seed,
+        exit=done,
+        state=ledger.state,
+        recorded=journal.kept(ROLLOUT),
+        truth=hall.truth(),
+        starts=tuple(hall.starts()),
     )
 
 
@@ -111,60 +123,71 @@ class _Approver:
             self._journal.ask(event.rollout, Verb.APPROVE, _BY)
 
 
-async def _lived(
-    scene: Scene, hall: TwinHall, clock: VirtualClock, journal: MemoryJournal, ledger: Ledger, directory: Path
-) -> Exit:
-    nodes = in_twin(scene.nodes)
-    limits = Limits()
-    driver = RedfishDriver([credential(directory)], clock=clock, limits=limits, transport=hall.transports(limits))
-    edges = HallEdges(Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=clock)
-    try:
-        await ledger.record(ev.RolloutCreated(playbook=scene.playbook, sources={}, by=_BY))
-        around = lambda node: outlet_offers(edges.outlets(node))  # noqa: E731 (as apply hands it over)
-        plan = scene.planned(await survey(nodes, driver, clock, ledger, leftovers={}, around=around))
-        await ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What one process holds while it surveys, plans and runs."""
+
+    scene: Scene
+    hall: TwinHall
+    clock: VirtualClock
+    journal: MemoryJournal
+    ledger: Ledger
+
+    async def run(self, directory: Path) -> Exit:
+        """`directory`: for the secret of the twin."""
+        limits = Limits()
+        way = self.hall.transports(limits)
+        driver = RedfishDriver([credential(directory)], clock=self.clock, limits=limits, transport=way)
+        edges = HallEdges(Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=self.clock)
+        try:
+            await self.ledger.record(ev.RolloutCreated(playbook=self.scene.playbook, sources={}, by=_BY))
+            plan = await self._planned(driver, edges)
+            if not plan.order:
+                await self.ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
+                return Exit.REFUSED
+            return await self._engine(plan, driver, edges).run()
+        finally:
+            await edges.close()
+            await driver.close()
+
+    async def _planned(self, driver: RedfishDriver, edges: HallEdges) -> Plan:
+        surveys = await survey(
+            in_twin(self.scene.nodes),
+            driver,
+            self.clock,
+            self.ledger,
+            around=lambda node: outlet_offers(edges.outlets(node)),
+            leftovers={},
+        )
+        plan = self.scene.planned(surveys)
+        await self.ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
         refused = plan.refused.items()
-        await ledger.record(
+        await self.ledger.record(
             *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
         )
-        if not plan.order:
-            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
-            return Exit.REFUSED
-        return await _engine(scene, plan, driver, edges, clock, journal, ledger).run()
-    finally:
-        await edges.close()
-        await driver.close()
+        return plan
 
-
-def _engine(
-    scene: Scene,
-    plan: Plan,
-    driver: RedfishDriver,
-    edges: HallEdges,
-    clock: VirtualClock,
-    journal: MemoryJournal,
-    ledger: Ledger,
-) -> Engine:
-    gate = Gate()
-    around = Surroundings(
-        rollout=ROLLOUT,
-        plan=plan,
-        driver=driver,
-        profiles=load_profiles(),
-        steps=scene.steps,
-        clock=clock,
-        gate=gate,
-        recorder=ledger,
-        edges=edges,
-        origin=Origin.SIMULATED_HALL,
-    )
-    nodes = {str(node.id): node for node in in_twin(scene.nodes)}
-    return Engine(
-        plan=plan,
-        ledger=ledger,
-        journal=journal,
-        executor=LocalExecutor(around, nodes, {}),
-        gate=gate,
-        clock=clock,
-        wait_for_window=scene.wait_for_window,
-    )
+    def _engine(self, plan: Plan, driver: RedfishDriver, edges: HallEdges) -> Engine:
+        gate = Gate()
+        around = Surroundings(
+            rollout=ROLLOUT,
+            plan=plan,
+            driver=driver,
+            profiles=load_profiles(),
+            steps=self.scene.steps,
+            clock=self.clock,
+            gate=gate,
+            recorder=self.ledger,
+            edges=edges,
+            origin=Origin.SIMULATED_HALL,
+        )
+        nodes = {str(node.id): node for node in in_twin(self.scene.nodes)}
+        return Engine(
+            plan=plan,
+            ledger=self.ledger,
+            journal=self.journal,
+            executor=LocalExecutor(around, nodes, {}),
+            gate=gate,
+            clock=self.clock,
+            wait_for_window=self.scene.wait_for_window,
+        )
