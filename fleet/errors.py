@@ -44,6 +44,8 @@ class Reason(StrEnum):
     BURNIN_FAILED = "burnin-failed"
     NOT_DRAINED = "not-drained"
     EXPORT_REFUSED = "export-refused"
+    NOT_HEALTHY = "not-healthy"
+    FORCE_LEFT_ON = "force-left-on"
     DRIFTED = "drifted"
     """What an earlier step had verified is no longer so."""
 

@@ -76,6 +76,8 @@ class UpdateReadiness:
     known_tasks: tuple[str, ...]
     """URIs of all tasks seen, for telling a new one from an old one after a crash."""
     max_image_bytes: int | None
+    forced: bool = False
+    """The sticky ForceUpdate flag is on (field guide F22)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
+from fleet import precheck
 from fleet.activation import NotOffered, plan_activation
 from fleet.errors import Reason
 from fleet.plan import CannotPlan, Recipe, Survey, WayBack
@@ -65,6 +66,7 @@ class RecipeBook:
                 targets |= {target.name: target for target in flashes}
                 steps.extend(StepSpec(UPDATE, {"target": target.name}) for target in flashes)
                 steps.append(StepSpec(ACTIVATE, {"block": f"{len(steps)}"}))
+                precheck.check(survey, flashes)
                 actions = self._activation(flashes, seen, survey.offers, last=number == len(rounds) - 1)
             for key in keys:
                 way, back = self._way_back(self.baseline.components[key], profile.components[key], seen)

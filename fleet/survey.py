@@ -12,7 +12,7 @@ from fleet.context import Recorder
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.logins import NodeLedger
 from fleet.plan import Survey
-from fleet.ports import Bmc, SessionLedger
+from fleet.ports import Bmc, SessionLedger, UpdateReadiness
 from fleet.profile import Profile
 from fleet.runner import clear_leftovers, connect
 from fleet.vendors import GENERIC, classify, profile_named
@@ -128,6 +128,7 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             await clear_leftovers(bmc, str(node.id), leftovers, recorder)
             observation = await bmc.observe()
             offers = bmc.offers()
+            readiness = await _readiness(bmc)
         finally:
             await bmc.close()
     except NodeFault as fault:
@@ -142,7 +143,15 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             return Survey(
                 node=node, profile=profile, observation=observation, reason=Reason.IDENTITY_MISMATCH, message=message
             )
-    return Survey(node=node, profile=profile, observation=observation, offers=offers)
+    return Survey(node=node, profile=profile, observation=observation, offers=offers, readiness=readiness)
+
+
+async def _readiness(bmc: Bmc) -> UpdateReadiness | None:
+    """Whether it would take an image now. Not to be read is no refusal: the step asks again before it sends one."""
+    try:
+        return await bmc.readiness()
+    except (NodeFault, Transient):
+        return None
 
 
 def _choose(named: Profile | None) -> Callable[[Discovery], Profile]:

@@ -101,6 +101,7 @@ class RedfishBmc:
             bios_version=document.text(system, "BiosVersion"),
             bmc_version=document.text(manager, "FirmwareVersion"),
             power_state=document.text(system, "PowerState"),
+            health=firmware.worst_health(document.child(system, "Status")),
             items=await firmware.items(self._access, found.firmware, self._expansion, self._profile.quirks),
             read_at=self._access.channel.clock.now(),
             source=self._access.channel.base,
@@ -151,7 +152,7 @@ class RedfishBmc:
     async def readiness(self) -> UpdateReadiness:
         """See `fleet.ports.Bmc.readiness`."""
         found = await self._found()
-        service = await self._access.get(found.update_service)
+        service = await self._access.get(found.update_service) if found.update_service else {"ServiceEnabled": False}
         state = document.text(document.child(service, "Status"), "State")
         alive, known = await self._tasks()
         self._known = frozenset(known)
@@ -160,6 +161,7 @@ class RedfishBmc:
             alive=alive,
             known_tasks=known,
             max_image_bytes=document.number(service, "MaxImageSizeBytes") or None,
+            forced=document.flag(document.child(service, "HttpPushUriOptions"), "ForceUpdate") is True,
         )
 
     async def submit_update(self, order: UpdateOrder) -> Submission:
