@@ -82,30 +82,44 @@ class _Proof:
 
     def __init__(self, refused: Sequence[Attempt]) -> None:
         """`refused`: recent logins with it that were refused, by whichever process: another `fleet plan` is no other account."""
-        self._few = asyncio.Semaphore(LIMIT)
+        self._changed = asyncio.Condition()
+        self._trying = 0
         self._accepted = 0
         self._refused = len(refused)
         self._again = f"; try again after {as_utc(refused[-LIMIT].at + WINDOW_S)}" if len(refused) >= LIMIT else ""
 
     async def prove(self, node: Node, look: Callable[[], Awaitable[Survey]]) -> Survey:
         """What `look` finds; LOGIN_REFUSED without a try where others refused the credential and none accepted it."""
-        if not self._accepted:
-            async with self._few:
-                if not self._accepted:
-                    return await self._try(node, look)
-        return await look()
-
-    async def _try(self, node: Node, look: Callable[[], Awaitable[Survey]]) -> Survey:
-        if self._refused >= LIMIT:
-            message = (
-                f"not tried: {self._refused} logins with the credential {node.bmc.credential!r} were refused, and none was"
-                f" accepted since: check it{self._again}"
-            )
-            return Survey(node=node, reason=Reason.LOGIN_REFUSED, message=message)
-        result = await look()
-        self._refused += result.reason is Reason.LOGIN_REFUSED
-        self._accepted += result.observation is not None
+        async with self._changed:
+            await self._changed.wait_for(self._decided)
+            if not self._accepted and self._refused >= LIMIT:
+                return self._refusal(node)
+            self._trying += 1
+        result: Survey | None = None
+        try:
+            result = await look()
+        finally:
+            await self._end(result)
         return result
+
+    def _decided(self) -> bool:
+        """Whether one more may try, or nobody needs to. Those that are under way may all be refused."""
+        return bool(self._accepted) or self._refused >= LIMIT or self._refused + self._trying < LIMIT
+
+    async def _end(self, result: Survey | None) -> None:
+        async with self._changed:
+            self._trying -= 1
+            if result is not None:
+                self._refused += result.reason is Reason.LOGIN_REFUSED
+                self._accepted += result.observation is not None
+            self._changed.notify_all()
+
+    def _refusal(self, node: Node) -> Survey:
+        message = (
+            f"not tried: {self._refused} logins with the credential {node.bmc.credential!r} were refused, and none was accepted"
+            f" since: check it{self._again}"
+        )
+        return Survey(node=node, reason=Reason.LOGIN_REFUSED, message=message)
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
