@@ -282,3 +282,25 @@ async def test_the_small_table_and_the_pure_count_agree(journal: SqliteJournal, 
         kept = counted(kept, event, clock.now())
         assert journal.logins_with("c") == kept
     assert [each.context for each in journal.logins_at("one:443")] == ["a4", "late"]
+
+
+@pytest.mark.parametrize(("kind", "absent"), [(NotDone, True), (NodeFault, False)])
+async def test_a_refused_login_alone_proves_nothing(kind: type[NodeFault], absent: object, tmp_path: Path) -> None:
+    """Around a node are devices whose effects nobody counts: only who refused can say that nothing was done."""
+    rig = Rig(tmp_path / "journal.db", FieldClock())
+    await rig.prepare()
+    journal = SqliteJournal(rig.path, rig.clock)
+    ctx, _ = rig.context(journal, edges=None)
+    ctx.enter([("1 x", StepSpec("x"))], "1 x")
+
+    async def act(_: Json) -> Json:
+        raise kind(Reason.LOGIN_REFUSED, "who are you")
+
+    async def nothing(_: Json | None = None) -> Json:
+        return {}
+
+    with pytest.raises(NodeFault):
+        await ctx.once("outlet off", act, prepare=nothing, reconcile=nothing)
+    kinds = [type(item.event) for item in journal.read(ROLLOUT)]
+    await journal.close()
+    assert (ev.EffectAbsent in kinds) is absent
