@@ -126,9 +126,8 @@ class Accounts:
             return error(400, f"{registry}.{kind}", f"The property {name} cannot be changed to this.", (name,))
         _change(account, good)
         body = _shown(account)
-        for name in wrong:
-            text = f"The property {name} is not in the list of valid properties for the resource."
-            body[f"{name}@Message.ExtendedInfo"] = [message(f"{registry}.PropertyUnknown", text, (name,), "Warning")]
+        if wrong:
+            body["@Message.ExtendedInfo"] = [_unknown(name, registry) for name in wrong]
         return answer(200, body, (("ETag", account.etag),))
 
     def delete(self, path: str, registry: str) -> Answer | None:
@@ -187,6 +186,11 @@ def _change(account: Account, good: Mapping[str, Any]) -> None:
     account.role = good.get("RoleId", account.role)
     account.enabled = good.get("Enabled", account.enabled)
     account.edition += 1
+
+
+def _unknown(name: str, registry: str) -> dict[str, Any]:
+    text = f"The property {name} is not in the list of valid properties for the resource."
+    return message(f"{registry}.PropertyUnknown", text, (name,), "Warning")
 
 
 def _shown(account: Account) -> dict[str, Any]:

@@ -295,7 +295,7 @@ def _box(document: dict[str, Any]) -> BoxModel:
         update=UpdateModel(**update | {"apply_times": tuple(update["apply_times"])}),
         actions={ROOT + path: raw["does"] for path, raw in actions.items()},
         action_values={ROOT + path: tuple(raw["values"]) for path, raw in actions.items() if "values" in raw},
-        resources=_compile(document["resources"], document["model"]),
+        resources=_compile(document["resources"] | _ethernet(document.get("ethernet", {})), document["model"]),
         hmc_prefixes=tuple(ROOT + path for path in document.get("hmc_prefixes", ())),
         media=_media(document["media"]),
         gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
@@ -326,12 +326,39 @@ def _parts(entry: dict[str, Any]) -> list[Part]:
     return [Part(item=pattern.format(n), family=family, mirrors=mirrors.format(n), **raw) for n in numbers]
 
 
+def _ethernet(interfaces: dict[str, str]) -> dict[str, Any]:
+    """Path of a Manager -> id of the interface at which the hall reaches it; the resources of both."""
+    tree: dict[str, Any] = {}
+    for manager, number in interfaces.items():
+        at = f"{manager}/EthernetInterfaces"
+        tree[at] = {"@odata.type": "#EthernetInterfaceCollection.EthernetInterfaceCollection", "Members": "children"}
+        tree[f"{at}/{number}"] = {
+            "@odata.type": "#EthernetInterface.v1_6_0.EthernetInterface",
+            "Name": "Manager Ethernet Interface",
+            "InterfaceEnabled": True,
+            "LinkStatus": "LinkUp",
+            "MACAddress": "=mac",
+            "SpeedMbps": 1000,
+            "FullDuplex": True,
+            "AutoNeg": True,
+            "HostName": "=host_name",
+            "DHCPv4": {"DHCPEnabled": True},
+            "IPv4Addresses": [
+                {"Address": "=address", "SubnetMask": "255.0.0.0", "AddressOrigin": "DHCP", "Gateway": "127.0.0.1"}
+            ],
+            "Status": {"State": "Enabled", "Health": "OK"},
+        }
+    return tree
+
+
 def _compile(tree: dict[str, Any], model: str) -> dict[str, Resource]:
     compiled: dict[str, Resource] = {}
     paths = [ROOT + path for path in tree]
     for short, raw in tree.items():
         path = ROOT + short
         document = {"@odata.id": path, "Id": path.rpartition("/")[2], "Name": path.rpartition("/")[2], **raw}
+        if f"{short}/EthernetInterfaces" in tree:
+            document["EthernetInterfaces"] = {"@odata.id": f"{path}/EthernetInterfaces"}
         if path == ROOT:
             document.setdefault("AccountService", {"@odata.id": f"{ROOT}/AccountService"})
         if document.get("Members") == "children":

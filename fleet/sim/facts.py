@@ -1,5 +1,6 @@
 """The values that the markers of a box's resources stand for (`=serial`, `=version:HostBIOS_0|no-leading-zeros`)."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,16 @@ def _flash_percentage(bmc: "Bmc", now: float, _: str, __: str) -> str | None:
     return None if percent is None else f"{percent}% done."
 
 
+def _mac(bmc: "Bmc", _: float, __: str, ___: str) -> str:
+    """A locally administered address, made from the serial number."""
+    digest = hashlib.sha256(bmc.spec.serial.encode()).hexdigest()
+    return ":".join(["02", *(digest[at : at + 2].upper() for at in range(0, 10, 2))])
+
+
 FACTS: dict[str, Fact] = {
+    "mac": _mac,
+    "address": lambda bmc, *_: bmc.spec.address,
+    "host_name": lambda bmc, *_: bmc.spec.name,
     "serial": _serial,
     "uuid": _uuid,
     "power": lambda bmc, *_: bmc.host.power,
