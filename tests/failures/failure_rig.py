@@ -14,8 +14,8 @@ from support.machine import Crash
 
 from fleet import events as ev
 from fleet.clock import SystemClock
-from fleet.drivers.images import ImageServer
 from fleet.drivers.redfish import RedfishDriver
+from fleet.drivers.redfish.update import ImageSource
 from fleet.edges import Edges
 from fleet.engine import Engine, Ledger
 from fleet.events import Event, Recorded, RolloutId
@@ -33,7 +33,7 @@ from fleet.sim.bmc import BoxSpec
 from fleet.sim.faults import read_faults
 from fleet.sim.hall import Hall, HallSpec
 from fleet.sim.package import build_box_package
-from fleet.state import NodeState, RolloutState, replay
+from fleet.state import NodeState, NodeStatus, RolloutState, replay
 from fleet.step import StepSpec
 from fleet.survey import open_leftovers, survey
 from fleet.vendors import load_profiles
@@ -117,11 +117,13 @@ class Site:
     profile: Profile | None = None
     """In place of the profile that the survey finds."""
     edges: Edges | None = None
+    state: RolloutState = field(default_factory=lambda: RolloutState(rollout=ROLLOUT))
+    """As the last process left it."""
     events: list[Event] = field(default_factory=list)
     """All of this rollout, progress too."""
     on_event: Callable[[Event], None] = lambda _event: None
 
-    def driver(self, images: ImageServer | None = None) -> RedfishDriver:
+    def driver(self, images: ImageSource | None = None) -> RedfishDriver:
         """With the hall's credential."""
         password = SecretRef.parse(f"file:{self.hall.spec.directory / 'password'}")
         credential = Credential(id=CredentialId("bmc"), user="admin", password=password)
@@ -199,8 +201,8 @@ class Site:
         images += [stone.image for part in components for stone in part.requires]
         flashes = [StepSpec("firmware.update", {"component": part.key}) for part in components]
         journal = SqliteJournal(self.directory / "journal.db", self.clock)
+        ledger = Ledger(journal, RolloutState(rollout=ROLLOUT))
         try:
-            ledger = Ledger(journal, RolloutState(rollout=ROLLOUT))
             await ledger.record(ev.RolloutCreated(playbook="p", sources={}, by="test"))
             plan = build(
                 playbook="p",
@@ -228,6 +230,7 @@ class Site:
                 )
             )
         finally:
+            self.state = ledger.state
             await journal.close()
         return plan
 
@@ -257,6 +260,7 @@ class Site:
         try:
             return await engine.run()
         finally:
+            self.state = ledger.state
             await driver.close()
             await journal.close()
 
@@ -269,8 +273,7 @@ class Site:
 
     def node(self, number: int = 0) -> NodeState:
         """What the journal says of a node."""
-        journal = SqliteJournal(self.directory / "journal.db", self.clock)
-        return replay(ROLLOUT, journal.read(ROLLOUT)).nodes[str(self.nodes[number].id)]
+        return self.state.nodes[str(self.nodes[number].id)]
 
     def truth(self, number: int = 0) -> dict[str, Any]:
         """What is true of a node, whatever its BMC says."""
@@ -306,6 +309,14 @@ def harmless(truth: Mapping[str, Any]) -> bool:
         truth["max_in_flight"],
         truth["force_update"],
     ) == (0, 0, None, 0, 1, False)
+
+
+CONFIRMED = (NodeStatus.CONFIRMED, "")
+
+
+def ended(node: NodeState) -> tuple[NodeStatus, str]:
+    """Status and reason."""
+    return node.status, node.reason
 
 
 def resets(truth: Mapping[str, Any], what: str) -> list[str]:

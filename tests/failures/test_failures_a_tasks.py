@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from failure_rig import (
+    CONFIRMED,
     DELL,
     DGX,
     GB300,
@@ -11,6 +12,7 @@ from failure_rig import (
     SMC,
     TASKS,
     Site,
+    ended,
     harmless,
     http,
     resets,
@@ -25,16 +27,9 @@ from fleet.errors import Reason
 from fleet.ports import TaskPhase, UpdateOrder
 from fleet.profile import ComponentProfile, Push
 from fleet.sim.tasks import TaskState
-from fleet.state import NodeState, NodeStatus
+from fleet.state import NodeStatus
 from fleet.vendors import profile_named
 
-
-def ended(node: NodeState) -> tuple[NodeStatus, str]:
-    """Status and reason."""
-    return node.status, node.reason
-
-
-CONFIRMED = (NodeStatus.CONFIRMED, "")
 FAILED = (NodeStatus.QUARANTINED, Reason.UPDATE_FAILED.value)
 
 
