@@ -126,6 +126,12 @@ class NodeFaults:
         self.rules = rules
         self._left = {rule.name: rule.times for rule in rules}
 
+    def add(self, rules: Iterable[Rule]) -> None:
+        """From now on these hit it, too, whomever they select."""
+        for rule in rules:
+            self.rules.append(rule)
+            self._left[rule.name] = rule.times
+
     def live(self, effect: Effect) -> list[Rule]:
         """Rules with this effect that still strike."""
         return [rule for rule in self.rules if rule.effect is effect and self._left[rule.name]]

@@ -275,6 +275,17 @@ class Site:
         """What the journal says of a node."""
         return self.state.nodes[str(self.nodes[number].id)]
 
+    def break_with(self, *rules: dict[str, Any]) -> None:
+        """From now on this is wrong, too, with every box."""
+        for box in self.hall.bmcs.values():
+            faults = read_faults({"faults": "later", "rules": list(rules)}, "test")
+            box.faults.add(faults.rules)
+
+    def moved(self, port: int) -> "Site":
+        """The same nodes as an inventory has them that does not know where they answer."""
+        nodes = tuple(replace(node, bmc=replace(node.bmc, port=port)) for node in self.nodes)
+        return replace(self, nodes=nodes)
+
     def truth(self, number: int = 0) -> dict[str, Any]:
         """What is true of a node, whatever its BMC says."""
         name = str(self.nodes[number].id)
