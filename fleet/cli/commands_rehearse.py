@@ -30,6 +30,7 @@ from fleet.twin.outfit import before, fitted
 from fleet.words import duration, plural
 from inventory.model import NodeId
 from playbooks.registry import make
+from playbooks.schema import Playbook
 
 _REHEARSED = frozenset({"firmware.update", "verify", "node.drain", "node.undrain"})
 _YOUNG = 50_000
@@ -77,6 +78,7 @@ def rehearse(
     """
     sources = compose.read_sources(inventory, playbook, None, baseline=baseline, select=select)
     compose.check_images(sources.playbook.baseline)
+    sources = replace(sources, playbook=_without_end(sources.playbook))
     words = Console(stderr=True, highlight=False)
     with tempfile.TemporaryDirectory(prefix="fleet-rehearse-") as directory:
         stage = _staged(sources, faults, journal, Path(directory), wait_for_window="yes" if wait_for_window else "")
@@ -185,12 +187,19 @@ def _seen(journal: Path | None, missing: set[NodeId]) -> dict[NodeId, dict[str, 
     return found
 
 
+def _without_end(playbook: Playbook) -> Playbook:
+    """A window that has a last day is rehearsed as if it had none: the day of a rehearsal is not the day of the rollout."""
+    window = playbook.rollout.window
+    if window is None:
+        return playbook
+    return replace(playbook, rollout=replace(playbook.rollout, window=replace(window, until="")))
+
+
 def _start(window: Window | None) -> float:
     """A fixed day, so that one seed gives one history; in the first window that opens after it."""
     if window is None or window.open_at(START):
         return START
-    # A window that was over by then is rehearsed as if it went on.
-    opening = window.next_opening(START) or replace(window, until="").next_opening(START)
+    opening = window.next_opening(START)
     return START if opening is None else opening
 
 

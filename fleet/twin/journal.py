@@ -29,7 +29,10 @@ class MemoryJournal:
         self._claims: dict[tuple[RolloutId, str], None] = {}
         self._sessions: dict[str, SessionRow] = {}
         self._requests: list[Request] = []
-        self._logins: tuple[Attempt, ...] = ()
+        self._logins: dict[str, tuple[Attempt, ...]] = {}
+        """BMC -> its attempts: an event concerns one BMC, and a hall has thousands."""
+        self._asked: dict[str, tuple[str, int]] = {}
+        """Context -> (BMC, number of the login)."""
 
     @property
     def path(self) -> Path:
@@ -74,11 +77,12 @@ class MemoryJournal:
 
     def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
         """Logins to one BMC, in order."""
-        return tuple(each for each in self._logins if each.bmc == bmc)
+        return self._logins.get(bmc, ())
 
     def logins_with(self, credential: str) -> tuple[Attempt, ...]:
         """Logins with one credential, in order."""
-        return tuple(each for each in self._logins if each.credential == credential)
+        found = (each for attempts in self._logins.values() for each in attempts if each.credential == credential)
+        return tuple(sorted(found, key=lambda each: self._asked[each.context][1]))
 
     async def request(self, rollout: RolloutId, verb: Verb, by: str) -> int:
         """Ask."""
@@ -102,7 +106,7 @@ class MemoryJournal:
 
     def _project(self, rollout: RolloutId, at: float, event: Event) -> None:
         """The small tables, as fleet.journal.sqlite keeps them."""
-        self._logins = counted(self._logins, event, at)
+        self._count_login(event, at)
         match event:
             case ev.RolloutCreated():
                 self._rows[rollout] = RolloutRow(id=rollout, created_at=at, playbook=event.playbook, ended="")
@@ -123,3 +127,11 @@ class MemoryJournal:
                 self._sessions.pop(event.context, None)
             case _:
                 pass
+
+    def _count_login(self, event: Event, at: float) -> None:
+        if isinstance(event, ev.SessionOpening):
+            self._asked[event.context] = (event.bmc, len(self._asked))
+        elif not isinstance(event, ev.SessionOpened | ev.LoginRefused | ev.SessionClosed):
+            return
+        bmc, _ = self._asked.get(event.context, ("", 0))
+        self._logins[bmc] = counted(self._logins.get(bmc, ()), event, at)

@@ -117,12 +117,11 @@ class Port:
     async def _wait(self, until: float) -> None:
         """Until then, or until the link goes. Raises LinkLost."""
         while self._clock.now() < until:
-            wake = self.bmc.next_wake()
-            if wake is None or self._origin + wake >= until:
-                await self._clock.until(until)
-                return
-            await self._clock.until(self._origin + wake)
-            if self.bmc.link(max(self.sim_now(), wake)) is not Link.UP:
+            wake = self.bmc.next_wake() or 0.0
+            at = min(until, self._origin + wake) if wake else until
+            await self._clock.until(at)
+            # Where the wake comes first, its own moment is asked for: what is added to and taken from an epoch is rounded.
+            if self.bmc.link(self.sim_now() if at == until else max(self.sim_now(), wake)) is not Link.UP:
                 self._free_at = self._clock.now()
                 raise LinkLost("the connection was reset")
 
