@@ -14,8 +14,10 @@ from support.machine import Crash
 
 from fleet import events as ev
 from fleet.clock import SystemClock
+from fleet.drivers.pdu import MIBS, OutletMap, PduOutlets
 from fleet.drivers.redfish import RedfishDriver
 from fleet.drivers.redfish.update import ImageSource
+from fleet.drivers.snmp import Endpoint, SnmpUser
 from fleet.edges import Edges
 from fleet.engine import Engine, Ledger
 from fleet.events import Event, Recorded, RolloutId
@@ -32,16 +34,19 @@ from fleet.runner import Surroundings
 from fleet.sim.bmc import BoxSpec
 from fleet.sim.faults import read_faults
 from fleet.sim.hall import Hall, HallSpec
+from fleet.sim.layout import PduSpec
 from fleet.sim.package import build_box_package
 from fleet.state import NodeState, NodeStatus, RolloutState, replay
 from fleet.step import StepSpec
 from fleet.survey import open_leftovers, survey
 from fleet.vendors import load_profiles
 from inventory.baseline import Activation, Baseline, ComponentBaseline, Fits, ItemWant, PreviousImage, SteppingStone
-from inventory.model import Bmc, Credential, CredentialId, FeedId, Node, NodeId, RackId, SecretRef, Tls
+from inventory.model import Bmc, Credential, CredentialId, FeedId, Node, NodeId, PduId, RackId, SecretRef, Tls
+from inventory.secrets import resolve
 from playbooks.registry import make
 
 SPEED = 3000.0
+PDU_SPEED = 600.0
 ROLLOUT = RolloutId("r-1")
 DGX, SMC, DELL, GB300 = "DGXH100", "SYS-821GE-TNHR", "PowerEdge R750", "GB300 NVL"
 TASKS = "/redfish/v1/TaskService/Tasks/*"
@@ -80,9 +85,9 @@ def error(message_id: str, message: str) -> dict[str, Any]:
     return {"error": {"code": message_id, "message": message, "@Message.ExtendedInfo": [told]}}
 
 
-def free_port() -> int:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     """A port that nobody listens on: several halls may run on one machine."""
-    with socket.socket() as probe:
+    with socket.socket(type=kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
@@ -157,7 +162,7 @@ class Site:
             else None
         )
         via = package(stone) if stone else (image, sha256)
-        stones = (SteppingStone(from_versions=("*",), via=stone, image=via[0], sha256=via[1]),) if stone else ()
+        stones = (SteppingStone(from_versions=("01.01.03",), via=stone, image=via[0], sha256=via[1]),) if stone else ()
         made = ComponentBaseline(
             key=key,
             version=goal,
@@ -333,6 +338,36 @@ def ended(node: NodeState) -> tuple[NodeStatus, str]:
 def resets(truth: Mapping[str, Any], what: str) -> list[str]:
     """Kinds of the resets that were really done to `what` (host, bmc, ac)."""
     return [reset["kind"] for reset in truth["resets"] if reset["what"] == what]
+
+
+@asynccontextmanager
+async def fed_by_a_pdu(directory: Path, model: str) -> AsyncIterator[tuple[Site, OutletMap]]:
+    """One node on two feeds, each an outlet of its own PDU."""
+    port, clock = free_port(), SystemClock(speed=PDU_SPEED, origin=time.time())
+    box = BoxSpec(name="gpu1", model=model, port=port, slot=101, feeds=("A", "B"))
+    pdus = tuple(
+        PduSpec(name=f"pdu-{feed}", feed=feed, model=kind, address="127.0.0.1", port=free_port(socket.SOCK_DGRAM))
+        for feed, kind in (("A", "raritan-px"), ("B", "apc-rpdu2"))
+    )
+    async with Hall(HallSpec(boxes=(box,), pdus=pdus, directory=directory / "hall", speed=PDU_SPEED)) as hall:
+        node = replace(declared(hall, "gpu1"), feeds=(FeedId("A"), FeedId("B")))
+        listed = json.loads((hall.spec.directory / "hall.json").read_text())["pdus"]
+        outlets = OutletMap([_pdu(name, told) for name, told in listed.items()], clock=clock)
+        yield Site(hall=hall, directory=directory, clock=clock, nodes=(node,)), outlets
+        outlets.close()
+
+
+def _pdu(name: str, told: dict[str, Any]) -> PduOutlets:
+    """As the composition root makes it of an inventory."""
+    keys = {key: resolve(SecretRef.parse(f"file:{told[f'{key}_file']}")) for key in ("auth_key", "priv_key")}
+    user = SnmpUser(name=told["user"], **keys)
+    return PduOutlets(
+        id=PduId(name),
+        feed=FeedId(name[-1]),
+        mib=MIBS[told["model"]],
+        at=Endpoint(device=name, address=told["address"], port=told["port"], user=user),
+        outlets={int(number): NodeId(node) for number, node in told["outlets"].items()},
+    )
 
 
 @asynccontextmanager

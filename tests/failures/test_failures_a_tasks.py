@@ -220,7 +220,8 @@ async def test_f08_a_task_that_stalls_is_left_alone_at_its_deadline(tmp_path: Pa
     "F09",
     symptom="The task says Cancelled/Warning, and the flash goes on.",
     answer=Answer.MASTERED,
-    does="Cancelled is a watchdog's word: waits as in F01 and lets the versions decide. An image that only waits for its activation"
+    does="Cancelled is a watchdog's word: waits as in F01 and lets the versions decide. An image that only waits for"
+    " its activation"
     " cannot be told from none: that node is held.",
 )
 async def test_f09_a_flash_that_goes_on_after_cancelled_is_waited_for(tmp_path: Path) -> None:

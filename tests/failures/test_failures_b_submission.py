@@ -62,7 +62,8 @@ def foreign_update(place: Site, component: str = "bios") -> None:
     "F15",
     symptom='Busy: 503 with a URL as Retry-After, 400 "An update is in progress", FirmwareFlashAlreadyInProgress.',
     answer=Answer.MASTERED,
-    does="The plan refuses a node with an update under way. One that begins later is waited for, ten minutes and ten tries, and ours is"
+    does="The plan refuses a node with an update under way. One that begins later is waited for, ten minutes and ten"
+    " tries, and ours is"
     " sent once; then the node is held. A BMC stuck in update mode is not reset.",
 )
 @pytest.mark.parametrize(
@@ -151,7 +152,8 @@ async def test_f17_a_413_holds_the_node(tmp_path: Path) -> None:
     "F18",
     symptom="Two packages at once, or polling beside an upload, exhaust the BMC's memory.",
     answer=Answer.MASTERED,
-    does="Cannot arise by us: one request in flight a BMC, one image at a time, the next only when no update task runs. The 30 s gap"
+    does="Cannot arise by us: one request in flight a BMC, one image at a time, the next only when no update task"
+    " runs. The 30 s gap"
     " between two packages that NVIDIA asks for is not kept.",
 )
 async def test_f18_one_request_and_one_image_at_a_time(tmp_path: Path) -> None:
@@ -170,7 +172,8 @@ async def test_f18_one_request_and_one_image_at_a_time(tmp_path: Path) -> None:
     "F19",
     symptom='The image is for another machine: "No Matching Devices", UpdateNotApplicable, 500 InternalError.',
     answer=Answer.HELD,
-    does="Digest, package header and models are checked before the plan. What a BMC refuses in spite of that is not tried again, and a"
+    does="Digest, package header and models are checked before the plan. What a BMC refuses in spite of that is not"
+    " tried again, and a"
     " canary that fails halts the rollout.",
 )
 async def test_f19_an_image_for_another_machine_stops_the_rollout_at_the_canary(tmp_path: Path) -> None:
@@ -213,7 +216,8 @@ async def test_f20_a_bad_signature_stops_the_rollout_at_the_canary(tmp_path: Pat
     "F21",
     symptom="A downgrade is refused: UpdateSkippedVersionTooLow, security version, anti-rollback.",
     answer=Answer.HELD,
-    does="Nothing is forced unless the plan announced a way back. The node is held with the BMC's words; whether a fuse forbids it"
+    does="Nothing is forced unless the plan announced a way back. The node is held with the BMC's words; whether a"
+    " fuse forbids it"
     " cannot be read.",
 )
 async def test_f21_a_downgrade_is_never_forced_silently(tmp_path: Path) -> None:
@@ -229,7 +233,8 @@ async def test_f21_a_downgrade_is_never_forced_silently(tmp_path: Path) -> None:
     "F22",
     symptom="ForceUpdate stays on (a sticky flag of the DGX).",
     answer=Answer.MASTERED,
-    does="Set only for a downgrade that the plan announced, set back at once after the upload and again until it is; if that fails the"
+    does="Set only for a downgrade that the plan announced, set back at once after the upload and again until it is;"
+    " if that fails the"
     " node is held and says so. A flag that somebody else left on refuses the node in the plan.",
 )
 @pytest.mark.parametrize("busy", [0, 3], ids=["at once", "at the fourth try"])
@@ -277,7 +282,8 @@ class Gone:
     "F23",
     symptom="The BMC pulls and cannot: server slow or gone, MIME type, TLS, a `?` in the URL, no DNS.",
     answer=Answer.HELD,
-    does="Pushes first wherever profile and service know a way. Pulled images have a short path without query at an IP literal, with length"
+    does="Pushes first wherever profile and service know a way. Pulled images have a short path without query at an"
+    " IP literal, with length"
     " and ranges. A pull that fails holds the node; the other way is not tried by itself.",
 )
 async def test_f23_a_pull_that_fails_is_a_failure_with_the_bmc_s_words(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ async def test_f30_a_bmc_that_hangs_before_anything_was_done_is_left_alone(tmp_p
     "F31",
     symptom="401 after a restart: not ready yet, account locked, or the password is the factory's.",
     answer=Answer.HELD,
-    does='Three tries a minute apart, as "not ready" passes by itself; then the node is held, which leaves a lockout of five alone. No'
+    does='Three tries a minute apart, as "not ready" passes by itself; then the node is held, which leaves a lockout'
+    " of five alone. No"
     " default password is tried.",
 )
 async def test_f31_a_bmc_that_is_not_ready_lets_us_in_later(tmp_path: Path) -> None:
@@ -95,7 +96,8 @@ async def test_f31_another_password_is_tried_three_times_and_locks_nobody_out(tm
     "F32",
     symptom="The certificate is another one after the update.",
     answer=Answer.HELD,
-    does="A pinned fingerprint that no longer fits holds the node before a byte of a request is sent; the new one is printed for a"
+    does="A pinned fingerprint that no longer fits holds the node before a byte of a request is sent; the new one is"
+    " printed for a"
     " person to compare. Nothing is pinned anew by itself. Under an authority a new certificate of its own is no event.",
 )
 async def test_f32_a_new_certificate_of_a_pinned_bmc_holds_the_node(tmp_path: Path) -> None:
@@ -133,7 +135,8 @@ async def test_f33_a_bmc_that_moved_is_not_looked_for(tmp_path: Path) -> None:
     "F34",
     symptom="Another machine answers at the address.",
     answer=Answer.HELD,
-    does="Serial and UUID are those of the plan before every image, every reset, every power action, and after every pause; else the node"
+    does="Serial and UUID are those of the plan before every image, every reset, every power action, and after every"
+    " pause; else the node"
     " is held and nothing more is sent. A serial that the inventory declares is compared by the plan.",
 )
 async def test_f34_another_machine_at_the_address_gets_nothing(tmp_path: Path) -> None:
@@ -170,7 +173,8 @@ async def test_f34_a_machine_that_is_swapped_while_it_flashes_is_not_reset(tmp_p
     "F35",
     symptom="No session is left (RAC0218, 503).",
     answer=Answer.MASTERED,
-    does="Waits for one; deletes its own of earlier processes and nobody else's. In vain for ten minutes (the plan: one): unreachable.",
+    does="Waits for one; deletes its own of earlier processes and nobody else's. In vain for ten minutes (the plan:"
+    " one): unreachable.",
 )
 @pytest.mark.parametrize("model", [DELL, DGX])
 async def test_f35_a_session_is_waited_for_and_nobody_else_s_is_deleted(tmp_path: Path, model: str) -> None:
@@ -189,7 +193,8 @@ async def test_f35_a_session_is_waited_for_and_nobody_else_s_is_deleted(tmp_path
     "F36",
     symptom="Bursts of 503 and 500, HTML, half a JSON, an empty 200, broken connections.",
     answer=Answer.MASTERED,
-    does="Reads are retried six times over two minutes, and waits go on beyond that; the plan gives a BMC one minute. Failures are not"
+    does="Reads are retried six times over two minutes, and waits go on beyond that; the plan gives a BMC one minute."
+    " Failures are not"
     " counted by firmware version: canary and failure budget halt the rollout.",
 )
 @pytest.mark.parametrize(
@@ -218,7 +223,8 @@ async def test_f36_answers_that_are_none_are_asked_for_again(tmp_path: Path, sic
     "F37",
     symptom="The BMC's clock says 1970 or 9999.",
     answer=Answer.MASTERED,
-    does="Its times are compared for equality only, never ordered; deadlines are ours. A restart with an unchanged LastResetTime is"
+    does="Its times are compared for equality only, never ordered; deadlines are ours. A restart with an unchanged"
+    " LastResetTime is"
     " proven by a session that is gone after silence. No clock is set.",
 )
 @pytest.mark.parametrize("said", ["1970-01-01T00:04:28Z", "9999-12-31T00:00:00Z", "0000-00-00T00:00:00", None])
@@ -246,7 +252,8 @@ not_handled(
     "F39",
     symptom="Resources of the baseboard are missing or stubs after a reset.",
     answer=Answer.MASTERED,
-    does="After a reset the layout must be as complete as before, and versions are judged by items, not by HTTP 200: ten minutes beyond"
+    does="After a reset the layout must be as complete as before, and versions are judged by items, not by HTTP 200:"
+    " ten minutes beyond"
     " POST. What stays away holds the node and is named. No AC cycle by itself.",
 )
 async def test_f39_a_baseboard_that_comes_late_is_waited_for(tmp_path: Path) -> None:
@@ -271,7 +278,8 @@ async def test_f39_a_gpu_that_stays_away_is_named(tmp_path: Path) -> None:
     "F40",
     symptom="The machine is taken for another model.",
     answer=Answer.REFUSED,
-    does="A profile is chosen only if all its signals match and no other's do; anything else is read-only until a person names a profile.",
+    does="A profile is chosen only if all its signals match and no other's do; anything else is read-only until a"
+    " person names a profile.",
 )
 async def test_f40_a_machine_that_nobody_recognises_is_read_only(tmp_path: Path) -> None:
     vague = [
