@@ -29,7 +29,7 @@ class Actions:
         """The methods of a path, as the Allow header says them."""
         box = self._bmc.box
         if path in box.actions or "/Actions/" in path or path in {box.update.multipart, box.update.push} - {""}:
-            return "GET, HEAD, POST" if path == INVENTORY else "POST"
+            return "GET, HEAD" if path == INVENTORY else "POST"  # Dell pushes to the collection (1.1)
         if path in {ACCOUNTS, f"{ROOT}/SessionService/Sessions"}:
             return "GET, HEAD, POST"
         if path.startswith(f"{ACCOUNTS}/"):
@@ -38,6 +38,7 @@ class Actions:
             return "GET, HEAD, DELETE"
         settable = path in box.media.override_at
         sticky = path == f"{ROOT}/UpdateService" and box.update.older_needs == "sticky-force"
+        settable = settable or self._bmc.fittings.settable(path)
         return "GET, HEAD, PATCH" if settable or sticky else "GET, HEAD"
 
     def answer(self, request: Request, now: float, items: frozenset[str]) -> Answer:
@@ -177,7 +178,8 @@ class Actions:
         if "PATCH" not in self.allowed(path) and path.count("/") <= ROOT.count("/") + 1:  # the root and services
             return error(405, self._base("OperationNotAllowed"), "PATCH is not allowed here.")
         accounts, if_match = self._bmc.sessions.accounts, request.header("If-Match")
-        if changed := accounts.patch(path, document, if_match, self._bmc.box.registry):
+        changed = accounts.patch(path, document, if_match, self._bmc.box.registry)
+        if changed := changed or self._bmc.fittings.patch(path, document):
             return changed
         if path == f"{ROOT}/UpdateService" and self._bmc.box.update.older_needs == "sticky-force":
             options = document.get("HttpPushUriOptions")

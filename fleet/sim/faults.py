@@ -56,6 +56,9 @@ class Effect(StrEnum):
     WRONG_IDENTITY = "wrong-identity"
     NO_PHONE_HOME = "no-phone-home"
     MEDIA_DROPPED = "media-dropped"
+    SETTINGS_RESET = "settings-reset"
+    GPU_LOST_LANES = "gpu-lost-lanes"
+    DEVICE_MISSING = "device-missing"
 
 
 ALWAYS = -1

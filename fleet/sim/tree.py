@@ -58,7 +58,10 @@ class Tree:
             return self.missing(path)
         resource = self._bmc.box.resources.get(path)
         if resource is not None:
-            return Answer(status=200, body=resource.render(fill_for(self._bmc, now)))
+            body = resource.render(fill_for(self._bmc, now))
+            return Answer(status=200, body=self._bmc.fittings.dressed(path, body))
+        if fitting := self._bmc.fittings.get(path):
+            return fitting
         if path.startswith(INVENTORY):
             return self._inventory(path, now, expanded=False)
         if path.startswith((TASKS, MONITORS, JOBS)):
