@@ -13,7 +13,7 @@ from fleet.gate import Gate
 from fleet.outlets import outlet_offers
 from fleet.plan import PlannedNode
 from fleet.ports import Bmc, BootMarker, CountsEffects, Restarted
-from fleet.recipe import ACTIVATE, UPDATE
+from fleet.recipe import ACTIVATE, KEEP, UPDATE
 from fleet.state import NodeState, NodeStatus
 from fleet.step import Met, StepFactory, StepSpec, Unmet
 from fleet.target import Target
@@ -177,7 +177,7 @@ class Context:
         for key, spec in self._steps:
             if key == self._key:
                 break
-            if spec.name != ACTIVATE:  # what it brought into force is what the updates before it ask for
+            if spec.name not in {ACTIVATE, KEEP}:  # the one is what the updates before it ask for, the other costs a walk
                 standing[self._subject(spec)] = (key, spec)
         assert self._make is not None  # noqa: S101  the runner gives it
         mine, found = self._key, []
@@ -202,6 +202,10 @@ class Context:
             if push:
                 first.setdefault(switch, effect.detail)
         return first
+
+    def settings_before(self) -> Mapping[str, str]:
+        """See fleet.step.NodeContext."""
+        return self.state.settings
 
     async def sighting(self) -> Sighting:
         """See fleet.step.NodeContext."""

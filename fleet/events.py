@@ -160,6 +160,15 @@ class NodeObserved(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsObserved(NodeEvent):
+    """What a flash must leave alone, as it was before: what -> value (fleet.keeping). Once a node, before its first image."""
+
+    kind: ClassVar[str] = "settings.observed"
+    when: str
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(NodeEvent):
     """A step's check was not met; the step begins."""
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from fleet.profile import ComponentProfile, Profile
+from fleet.profile import ComponentProfile, Profile, Setting
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -226,6 +226,17 @@ class CountsEffects(Protocol):
     @property
     def effects_sent(self) -> int:
         """Effects that may have reached the BMC since it was made."""
+
+
+@runtime_checkable
+class SideEffects(Protocol):
+    """What a flash must leave alone: settings, users, sensors and parts of one machine (field guide B.26)."""
+
+    async def settings(self) -> Mapping[str, str]:
+        """What -> value, read now with few requests; never a secret. What a BMC does not show is left out (fleet.keeping)."""
+
+    async def put_back(self, what: Setting, value: str) -> None:
+        """Change one setting to what `settings` said of it before, once. `OutcomeUnknown` if no answer came."""
 
 
 @runtime_checkable

@@ -23,6 +23,8 @@ from inventory.observed import Observation
 
 UPDATE = "firmware.update"
 ACTIVATE = "firmware.activate"
+KEEP = "settings.keep"
+"""Follows the last activation of a node whose BMC shows its settings: the runner puts it there, no recipe holds it."""
 _STONES = 8
 """Longest chain of stepping stones; more is a loop in the baseline."""
 

@@ -20,9 +20,9 @@ from fleet.logins import NodeLedger
 from fleet.outlets import cut_begun, cut_over, cycle_outlets, give_up, unfinished, was_cut
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
-from fleet.ports import Bmc, BmcDriver
+from fleet.ports import Bmc, BmcDriver, SideEffects
 from fleet.profile import Profile
-from fleet.recipe import ACTIVATE, UPDATE
+from fleet.recipe import ACTIVATE, KEEP, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
 from inventory.exporters.snapshot import Origin
@@ -129,7 +129,7 @@ class NodeRun:
     async def _forward(self) -> ev.NodeEvent:
         if not self._ctx.state.before:
             await self._observed("before", await self._ctx.observe())
-        await self._walk(numbered(self._recipe.steps))
+        await self._walk(self._guarded(numbered(self._recipe.steps)))
         # A run that only had to finish what a crash left has seen nothing yet: nobody is confirmed unread.
         seen = self._ctx.last_seen or await self._ctx.observe()
         outcomes = set(self._ctx.state.steps.values())
@@ -148,6 +148,19 @@ class NodeRun:
                 await self._ctx.safe_point()
             await self._step(key, spec)
 
+    def _guarded(self, steps: list[tuple[str, StepSpec]]) -> list[tuple[str, StepSpec]]:
+        """With the comparison of what a flash must leave alone behind the last activation. No other step's key changes."""
+        last = max((at for at, (_, spec) in enumerate(steps, 1) if spec.name == ACTIVATE), default=0)
+        if not last or not isinstance(self._bmc, SideEffects):
+            return steps
+        return [*steps[:last], (KEEP, StepSpec(KEEP)), *steps[last:]]
+
+    async def _note_settings(self) -> None:
+        """Before the first image: what it must leave alone."""
+        if isinstance(self._bmc, SideEffects) and not self._ctx.state.settings and not self._touched():
+            settings = dict(await self._bmc.settings())
+            await self._record(ev.SettingsObserved(node=self._name, when="before", settings=settings))
+
     def _begun(self, key: str) -> bool:
         """Whether the step has announced an effect: then it is in the middle of something, which is no safe point."""
         return any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects)
@@ -162,6 +175,8 @@ class NodeRun:
                 await self._record(ev.StepEnded(node=self._name, step=key, outcome="met", detail=found.detail))
                 return
             await self._record(ev.StepStarted(node=self._name, step=key, detail=found.detail))
+            if spec.name == UPDATE:
+                await self._note_settings()
         left = await step.apply(self._ctx)
         if isinstance(left, Deferred):
             await self._record(ev.StepEnded(node=self._name, step=key, outcome="deferred", detail=left.detail))

@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 
 from fleet.drivers.digests import Digests
-from fleet.drivers.redfish import boot, document, firmware, following, layout, media, power, resets, tasks, update
+from fleet.drivers.redfish import (
+    boot,
+    document,
+    firmware,
+    following,
+    layout,
+    media,
+    power,
+    resets,
+    settings,
+    tasks,
+    update,
+)
 from fleet.drivers.redfish.access import Access
 from fleet.drivers.redfish.channel import OK, Reply
 from fleet.drivers.redfish.document import NOTHING, Document
@@ -21,7 +33,7 @@ from fleet.ports import (
     UpdateOrder,
     UpdateReadiness,
 )
-from fleet.profile import Force, Profile
+from fleet.profile import Force, Profile, Setting
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -204,6 +216,14 @@ class RedfishBmc:
         """See `fleet.ports.Bmc.close`."""
         self._layout = None
         await self._access.end()
+
+    async def settings(self) -> Mapping[str, str]:
+        """See `fleet.ports.SideEffects.settings`."""
+        return await settings.read(self._access, await self._found(), self._expansion)
+
+    async def put_back(self, what: Setting, value: str) -> None:
+        """See `fleet.ports.SideEffects.put_back`."""
+        await settings.put_back(self._access, await self._found(), what, value)
 
     async def insert_media(self, url: str) -> None:
         """See `fleet.ports.BootMedia.insert_media`."""
