@@ -200,6 +200,8 @@ class Site:
         waves: tuple[int, ...] = (),
         on_failure: OnFailure = OnFailure.QUARANTINE,
         downgrade: str = "",
+        failure_budget: int | None = None,
+        max_in_flight: int | None = None,
     ) -> Plan:
         """Survey and plan; both are in the journal afterwards."""
         images = [part.image for part in components] + [part.previous.image for part in components if part.previous]
@@ -214,9 +216,9 @@ class Site:
                 baseline=Baseline(name="b", models=("*",), components={part.key: part for part in components}),
                 spec=RolloutSpec(
                     waves=waves or (len(self.nodes),),
-                    max_in_flight=len(self.nodes),
+                    max_in_flight=max_in_flight or len(self.nodes),
                     rack=None,
-                    failure_budget=len(self.nodes),
+                    failure_budget=len(self.nodes) if failure_budget is None else failure_budget,
                     on_failure=on_failure,
                 ),
                 surveys=await self.surveyed(ledger),
