@@ -1,6 +1,7 @@
 """The virtual clock: order, holding, threads that are none."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -40,6 +41,7 @@ def test_a_thread_is_called_in_its_turn_while_time_stands() -> None:
     seen: list[float] = []
 
     def blocking() -> int:
+        assert threading.current_thread() is threading.main_thread()  # another one would race with the clock
         seen.append(clock.now())
         return 7
 
