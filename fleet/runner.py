@@ -291,9 +291,9 @@ class NodeRun:
 
     async def _connect(self) -> None:
         """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""
-        effects = self._ctx.state.effects.values()
-        if any(effect.result is None for effect in effects):
-            # It may be restarting because we told it to: then 401 means that it is not ready, and it may be away for long.
+        if self._ctx.state.effects:
+            # It may be restarting, because we told it to or by itself at the end of a flash, whose submission has its result long
+            # before: then 401 means that it is not ready, and it may be away for long.
             give_up_s = self._bmc.profile.timings.bmc_return_hard_s
             await connect(self._bmc.reconnect, self._around.clock, give_up_s=give_up_s)
         else:
