@@ -117,10 +117,13 @@ def strange(place: Site) -> None:
     answer=Answer.MASTERED,
     does="Never asks the monitor how it went: reads the Task resource for which it stands.",
 )
-async def test_f03_a_monitor_that_says_204_to_everything_is_not_asked(tmp_path: Path) -> None:
-    async with site(
-        tmp_path, GB300, rules=[rule("update-fails"), http("*/TaskMonitors/*", status=204, body="")]
-    ) as place:
+@pytest.mark.parametrize("told", ["Task", "Location"])
+async def test_f03_a_monitor_that_says_204_to_everything_is_not_asked(tmp_path: Path, told: str) -> None:
+    rules = [rule("update-fails"), http("*/TaskMonitors/*", status=204, body="")]
+    if told == "Location":
+        silent = {"@odata.id": None, "@odata.type": None, "TaskState": None, "TaskMonitor": None, "Messages": []}
+        rules.append(http("*/update-multipart", method="POST", merge=silent))
+    async with site(tmp_path, GB300, rules=rules) as place:
         hgx = ComponentProfile(
             items=("HGX_FW_*",), push=(Push.MULTIPART,), targets=("/redfish/v1/Chassis/HGX_Chassis_0",)
         )
@@ -328,5 +331,7 @@ async def test_f13_a_job_that_waits_for_a_reboot_gets_it(tmp_path: Path, rules: 
 )
 @pytest.mark.parametrize("percent", [None, -7, 250, "much"])
 async def test_f14_a_percentage_decides_nothing(tmp_path: Path, percent: object) -> None:
-    async with site(tmp_path, SMC, rules=[http(TASKS, merge={"PercentComplete": percent})]) as place:
-        assert ended(await place.rolled_out(place.component(SMC, "bmc"))) == CONFIRMED
+    async with site(tmp_path, DGX, rules=[http(TASKS, merge={"PercentComplete": percent})]) as place:
+        assert ended(await place.rolled_out(place.component(DGX, "bmc"))) == CONFIRMED
+        (handed_over, _) = place.of(ev.StepEnded)
+        assert handed_over.detail.endswith("BMC reset or AC power cycle"), handed_over

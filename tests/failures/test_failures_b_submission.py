@@ -387,9 +387,9 @@ async def test_f27_a_host_that_must_be_off_is_left_on(tmp_path: Path) -> None:
     does="Waits as for any busy service. No queue is ever cleared.",
 )
 async def test_f28_a_lifecycle_controller_that_is_not_ready_is_waited_for(tmp_path: Path) -> None:
-    words = error("IDRAC.2.8.SYS518", "The Lifecycle Controller is not ready.")
+    words = error("IDRAC.2.8.SYS518", "The Lifecycle Controller is in use.")
     empty = http("/redfish/v1/TaskService/Tasks", times=4, merge={"Members": []})
-    async with site(tmp_path, DELL, rules=[http("*/MultipartUpload", times=3, status=503, body=words), empty]) as place:
+    async with site(tmp_path, DELL, rules=[http("*/MultipartUpload", times=3, status=400, body=words), empty]) as place:
         assert ended(await place.rolled_out(place.component(DELL, "bios"))) == CONFIRMED
         assert place.truth()["submits"] == 1
         assert resets(place.truth(), "bmc") == []

@@ -131,6 +131,7 @@ async def test_f43_a_host_that_turns_itself_on_is_welcome(tmp_path: Path) -> Non
 )
 async def test_f44_the_first_post_after_a_bios_update_is_not_interrupted(tmp_path: Path) -> None:
     async with site(tmp_path, DGX) as place:
+        place.hall.bmcs["gpu1"].host.post_s = 1100.0
         node = await place.rolled_out(place.component(DGX, "bios", stone="01.03.00"))
         assert ended(node) == CONFIRMED, node.message
         assert place.flashes("HostBIOS_0") == [("01.03.00", "done"), ("01.05.03", "done")]
