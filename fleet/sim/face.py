@@ -52,8 +52,10 @@ class _Connection(RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """See aiohttp."""
-        unknown = isinstance(exc, BadHttpMethod)
-        return super().handle_error(request, 501 if unknown else status, exc, message)
+        if isinstance(exc, BadHttpMethod):
+            self.force_close()
+            return web.Response(status=501, text='{"error":{"code":"Base.1.0.GeneralError"}}')
+        return super().handle_error(request, status, exc, message)
 
 
 class _Server(web.Server):

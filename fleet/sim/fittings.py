@@ -50,7 +50,8 @@ class Fittings:
         )
         self._chassis = next(chassis, "")
         self.ntp: tuple[str, ...] = _NTP
-        self.policy = _POLICY
+        declared = box.resources[self._system].render(lambda *_: None) if self._system in box.resources else b"{}"
+        self.policy: str = json.loads(declared).get("PowerRestorePolicy", _POLICY)
         self.boot_order: tuple[str, ...] = _BOOT_ORDER
 
     def restarted(self) -> None:
@@ -95,8 +96,11 @@ class Fittings:
     def patch(self, path: str, said: dict[str, Any]) -> Answer | None:
         """Change one of the settings; None if nothing of it is known here."""
         if path == f"{self._manager}/NetworkProtocol" and isinstance(said.get("NTP"), dict):
-            servers = said["NTP"].get("NTPServers", list(self.ntp))
-            self.ntp = tuple(str(each) for each in servers) if said["NTP"].get("ProtocolEnabled", True) else ()
+            servers = said["NTP"].get("NTPServers", [])
+            if said["NTP"].get("ProtocolEnabled", True):
+                self.ntp = _patched(self.ntp, servers if isinstance(servers, list) else [])
+            else:
+                self.ntp = ()
             return Answer(status=204)
         if path == self._system and said.get("PowerRestorePolicy") in _TASTES:
             self.policy = said["PowerRestorePolicy"]
@@ -164,6 +168,13 @@ class Fittings:
 
     def _serial(self, name: str) -> str:
         return hashlib.sha256(f"{self._bmc.spec.name}/{name}".encode()).hexdigest()[:12].upper()
+
+
+def _patched(kept: tuple[str, ...], said: list[Any]) -> tuple[str, ...]:
+    """An array after PATCH: ``{}`` leaves an element, null removes it (DSP0266, "PATCH on array properties")."""
+    old: list[str | None] = [*kept, *(None for _ in said[len(kept) :])]
+    new = [before if each == {} else each for before, each in zip(old, said, strict=False)] + list(old[len(said) :])
+    return tuple(str(each) for each in new if each)
 
 
 def _links(path: str, *names: str) -> dict[str, Any]:

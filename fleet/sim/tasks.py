@@ -153,6 +153,8 @@ class Tasks:
         task.monitor_read += 1
         if self._dialect is Dialect.OPENBMC:
             return Answer(status=204 if task.monitor_read == 1 else 404)
+        if self._dialect is Dialect.HPE:  # gone as soon as it is done (field guide F01)
+            return Answer(status=404)
         return answer(200, self.document(task, now))
 
     def job(self, task: Task, now: float) -> dict[str, Any]:
