@@ -24,6 +24,7 @@ from fleet.sim.faults import FaultError, load_faults
 from fleet.step import StepSpec
 from fleet.twin.clock import START
 from fleet.twin.figures import Figures, Rehearsed, Spread, figures, rehearsed
+from fleet.twin.hall import require_boxes
 from fleet.twin.kinds import kinds_of
 from fleet.twin.life import Scene, live
 from fleet.twin.outfit import before, fitted
@@ -126,6 +127,7 @@ def _staged(
         book = load_faults(sim.fault_file(faults))
     except FaultError as error:
         raise UsageError(str(error)) from error
+    require_boxes(sources.nodes)
     kinds = {kind.model: kind for kind in kinds_of(sources.nodes)}
     readable, stood_in = fitted(playbook.baseline, kinds.values(), directory)
     seen = _seen(journal, {node.id for node in sources.nodes})

@@ -104,7 +104,10 @@ def figures(life: Life) -> Figures:
 def _why(state: RolloutState) -> str:
     if state.status is RolloutStatus.COMPLETED:
         return ""
-    return f"{state.cause}: {state.message}" if state.cause else f"the precheck refused all {len(state.nodes)} nodes"
+    if state.cause:
+        return f"{state.cause}: {state.message}"
+    first = next((f": {node.reason}: {node.message}" for node in state.nodes.values() if node.reason), "")
+    return f"the precheck refused all {len(state.nodes)} nodes{first}"
 
 
 def rehearsed(

@@ -1,5 +1,6 @@
 """A hall in memory: a simulated BMC for every node, at the addresses where the inventory has them, on one virtual clock."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,18 +39,24 @@ class TwinSpec:
     puller: Puller = nobody_serves
 
 
+def require_boxes(nodes: Iterable[Node]) -> None:
+    """Raises UsageError where there is no simulated box for a node's model."""
+    known = box_names()
+    unknown = Counter(node.model for node in nodes if node.model not in known)
+    if unknown:
+        first = min(unknown)
+        raise UsageError(
+            f"there is no simulated box for {', '.join(sorted(unknown))} ({plural(unknown.total(), 'node')}): how such a machine"
+            f" behaves is not known here. Leave them out with --select '!model={first}'; there are boxes for {', '.join(known)}"
+        )
+
+
 class TwinHall:
     """Built at once; there is nothing to start or to stop. Its faults hit the same nodes as those of a hall over TLS."""
 
     def __init__(self, spec: TwinSpec) -> None:
         """Raises UsageError where nobody knows how a node's model behaves."""
-        unknown = sorted({node.model for node in spec.nodes} - set(box_names()))
-        if unknown:
-            concerned = sum(node.model in unknown for node in spec.nodes)
-            raise UsageError(
-                f"there is no simulated box for {', '.join(unknown)} ({plural(concerned, 'node')}): how such a machine behaves is"
-                f" not known here. Leave them out with --select '!model={unknown[0]}'; there are boxes for {', '.join(box_names())}"
-            )
+        require_boxes(spec.nodes)
         self._clock = spec.clock
         self._origin = spec.clock.now()
         self._ports: dict[tuple[str, int], Port] = {}

@@ -127,7 +127,7 @@ def test_a_model_without_a_box_is_refused(site: Site) -> None:
     )
     ran = site.rehearse()
     assert ran.code == Exit.USAGE
-    assert "no simulated box for DGXZ9" in ran.words
+    assert f"no simulated box for DGXZ9 ({NODES} nodes)" in ran.words
     assert not ran.out
 
 
