@@ -333,5 +333,5 @@ async def test_f13_a_job_that_waits_for_a_reboot_gets_it(tmp_path: Path, rules: 
 async def test_f14_a_percentage_decides_nothing(tmp_path: Path, percent: object) -> None:
     async with site(tmp_path, DGX, rules=[http(TASKS, merge={"PercentComplete": percent})]) as place:
         assert ended(await place.rolled_out(place.component(DGX, "bmc"))) == CONFIRMED
-        (handed_over, _) = place.of(ev.StepEnded)
+        handed_over, *_ = place.of(ev.StepEnded)
         assert handed_over.detail.endswith("BMC reset or AC power cycle"), handed_over
