@@ -43,6 +43,7 @@ class SettingsKeep:
 
     async def apply(self, ctx: NodeContext) -> None:
         """Put back what may be put back, once each; wait for what may still be starting; then DRIFTED with the difference."""
+        await _settle(ctx)
         give_up = ctx.clock.now() + post_left_s(ctx) + _SETTLE_S
         while found := await _differences(ctx):
             for each in found:
@@ -70,6 +71,14 @@ async def _differences(ctx: NodeContext) -> tuple[Difference, ...]:
         except Transient as silent:
             found = (Difference(what="all of it", before="readable", now=f"not ({silent})"),)
     return found
+
+
+async def _settle(ctx: NodeContext) -> None:
+    """What a process before us announced and did not see the end of: it may be as before already, and no difference any more."""
+    for setting in Setting:
+        before = ctx.settings_before().get(setting, "")
+        if ctx.announced(f"put-back {setting}") and before:
+            await _put_back(ctx, Difference(what=setting, before=before, now=""))
 
 
 async def _put_back(ctx: NodeContext, changed: Difference) -> None:
