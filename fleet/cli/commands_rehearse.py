@@ -145,6 +145,7 @@ def _staged(
         steps=make,
         faults=book,
         versions=versions,
+        pdus=tuple(pdu for pdu in sources.inventory.pdus if pdu.mib and pdu.credential),
         start=_start(playbook.rollout.window),
         wait_for_window=wait_for_window,
     )

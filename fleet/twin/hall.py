@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleet.clock import as_utc
 from fleet.drivers.redfish.driver import TransportMaker
+from fleet.edges import Outlet
 from fleet.errors import UsageError
 from fleet.limits import Limits
 from fleet.sim.bmc import Bmc, BoxSpec
@@ -19,7 +20,10 @@ from fleet.twin.port import Port, Puller, nobody_serves
 from fleet.twin.transport import TwinTransport
 from fleet.words import plural
 from inventory.model import Bmc as DeclaredBmc
-from inventory.model import Credential, CredentialId, Node, SecretRef, SecretScheme
+from inventory.model import Credential, CredentialId, Node, Pdu, SecretRef, SecretScheme
+
+if TYPE_CHECKING:
+    from fleet.twin.power import TwinPower
 
 CREDENTIAL = CredentialId("twin")
 _USER, _PASSWORD = "admin", "rehearsal"
@@ -37,6 +41,8 @@ class TwinSpec:
     seed: int = 0
     faults: FaultBook = field(default_factory=FaultBook)
     puller: Puller = nobody_serves
+    pdus: tuple[Pdu, ...] = ()
+    """Those whose outlets feed these nodes and can be switched."""
 
 
 def require_boxes(nodes: Iterable[Node]) -> None:
@@ -67,6 +73,7 @@ class TwinHall:
             self.bmcs[str(node.id)] = bmc
             port = Port(bmc, spec.clock, origin=self._origin, puller=spec.puller)
             self._ports[node.bmc.address, node.bmc.port] = port
+        self._power = _power(spec, self.bmcs, self._origin) if any(pdu.mib for pdu in spec.pdus) else None
 
     def _bmc(self, spec: TwinSpec, node: Node) -> Bmc:
         box = BoxSpec(
@@ -100,6 +107,10 @@ class TwinHall:
 
         return way
 
+    def outlets(self, node: Node) -> tuple[Outlet, ...]:
+        """The outlets that feed a node; none where one of its feeds cannot be switched."""
+        return self._power.outlets(node) if self._power is not None else ()
+
     def truth(self) -> dict[str, Any]:
         """The ground truth, as a hall over TLS tells it (fleet.sim.truth), but for what only a process has."""
         now = self._clock.now() - self._origin
@@ -111,10 +122,20 @@ class TwinHall:
         return {"now": now, "nodes": nodes, "process": {"requests": requests}}
 
     def starts(self) -> Iterator[tuple[float, float]]:
-        """(from, to) of every start of a host that reached its disk: its POST."""
+        """(from, to) of every start of a host: its POST, also one that is not over."""
+        now = self._clock.now() - self._origin
         for bmc in self.bmcs.values():
+            bmc.agenda.advance(now)
             for boot in bmc.ledger.boots:
                 yield max(0.0, boot["at"] - bmc.host.post_s), boot["at"]
+            if bmc.host.posting(now):
+                yield bmc.host.last_reset, bmc.host.post_until
+
+
+def _power(spec: TwinSpec, bmcs: Mapping[str, Bmc], origin: float) -> "TwinPower":
+    from fleet.twin.power import TwinPower  # noqa: PLC0415 (pysnmp takes 0.4 s to import)
+
+    return TwinPower(spec.pdus, bmcs, spec.faults, spec.clock, origin=origin)
 
 
 def in_twin(nodes: Iterable[Node]) -> tuple[Node, ...]:

@@ -11,6 +11,7 @@ from fleet import events as ev
 from fleet.drivers.edges import HallEdges, Whereabouts
 from fleet.drivers.redfish import RedfishDriver
 from fleet.drivers.slurm import NoScheduler
+from fleet.edges import Outlet
 from fleet.engine import Engine, Ledger, Watcher
 from fleet.events import Event, Recorded, RolloutId
 from fleet.executor import LocalExecutor
@@ -30,7 +31,7 @@ from fleet.twin.hall import TwinHall, TwinSpec, credential, in_twin
 from fleet.twin.journal import MemoryJournal
 from fleet.vendors import load_profiles
 from inventory.exporters.snapshot import Origin
-from inventory.model import Node
+from inventory.model import Node, Pdu
 
 ROLLOUT = RolloutId("rehearsal")
 _BY = "rehearsal"
@@ -49,6 +50,8 @@ class Scene:
     """Its seed is added to that of each life."""
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     """Node -> item or family -> version at the start."""
+    pdus: tuple[Pdu, ...] = ()
+    """Of the inventory."""
     start: float = START
     """Field time at which the rollout is asked for."""
     wait_for_window: str = ""
@@ -90,6 +93,7 @@ def live(scene: Scene, seed: int, watcher: Watcher | None = None) -> Life:
             versions=scene.versions,
             seed=seed,
             faults=_seeded(scene.faults, seed),
+            pdus=scene.pdus,
         )
     )
     journal = MemoryJournal(clock)
@@ -123,6 +127,18 @@ class _Approver:
             self._journal.ask(event.rollout, Verb.APPROVE, _BY)
 
 
+class _Edges(HallEdges):
+    """What stands around the nodes of a twin: outlets, and nobody else."""
+
+    def __init__(self, hall: TwinHall, clock: VirtualClock) -> None:
+        super().__init__(Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=clock)
+        self._hall = hall
+
+    def outlets(self, node: Node) -> tuple[Outlet, ...]:
+        """See fleet.edges.Edges."""
+        return self._hall.outlets(node)
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     """What one process holds while it surveys, plans and runs."""
@@ -138,7 +154,7 @@ class _Process:
         limits = Limits()
         way = self.hall.transports(limits)
         driver = RedfishDriver([credential(directory)], clock=self.clock, limits=limits, transport=way)
-        edges = HallEdges(Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=self.clock)
+        edges = _Edges(self.hall, self.clock)
         try:
             await self.ledger.record(ev.RolloutCreated(playbook=self.scene.playbook, sources={}, by=_BY))
             plan = await self._planned(driver, edges)
@@ -150,7 +166,7 @@ class _Process:
             await edges.close()
             await driver.close()
 
-    async def _planned(self, driver: RedfishDriver, edges: HallEdges) -> Plan:
+    async def _planned(self, driver: RedfishDriver, edges: _Edges) -> Plan:
         surveys = await survey(
             in_twin(self.scene.nodes),
             driver,
@@ -167,7 +183,7 @@ class _Process:
         )
         return plan
 
-    def _engine(self, plan: Plan, driver: RedfishDriver, edges: HallEdges) -> Engine:
+    def _engine(self, plan: Plan, driver: RedfishDriver, edges: _Edges) -> Engine:
         gate = Gate()
         around = Surroundings(
             rollout=ROLLOUT,

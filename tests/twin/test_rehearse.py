@@ -158,6 +158,27 @@ async def _written(journal: Path, life: Life) -> None:
     await kept.close()
 
 
+PDUS = """pdus:
+  - {id: "pdu-r[01-64]-[A,B]", model: PX4, rack: "r[01-64]", feeds: [A, B], address: "10.22.{rack}.{slot}", %s}
+"""
+
+
+def test_an_ac_cycle_is_rehearsed_where_the_inventory_has_outlets(site: Site) -> None:
+    site.edit(site.directory / "baseline.yaml", "activation: [bmc-reset]", "activation: [ac-cycle]")
+    refused = site.rehearse()
+    assert refused.code == Exit.REFUSED
+    assert "needs ac-cycle" in refused.words
+
+    text = site.inventory.read_text()
+    pdus = text[text.index("pdus:\n") : text.index("\nlinks:")]
+    site.edit(site.inventory, pdus, PDUS % "mib: raritan-px, credential: pdu, outlets: by-slot")
+    secret = 'credentials:\n  pdu: {user: u, password: "env:A", privacy: "env:B"}\n'
+    site.edit(site.inventory, "credentials:\n", secret)
+    ran = site.rehearse("--json")
+    assert ran.code == Exit.OK, ran.err
+    assert json.loads(ran.out)["lives"][0]["nodes"] == {"confirmed": NODES}
+
+
 def test_a_journal_that_was_named_must_be_there(site: Site) -> None:
     ran = site.rehearse("--journal", str(site.directory / "none.db"))
     assert ran.code == Exit.USAGE
