@@ -79,6 +79,14 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
     Reason.SWITCH_REFUSED: (
         "Read the switch's own words; look for an open configuration session of somebody else, and at its log.",
     ),
+    Reason.NOT_HEALTHY: (
+        "Look at its health and its event log: a part that is absent or in recovery takes no image, and none mends it (F49).",
+        "Have it repaired, or leave it out with --skip-refused: the others can go on.",
+    ),
+    Reason.FORCE_LEFT_ON: (
+        "Find out who forces updates on it: while the flag is on, any downgrade goes through (F22).",
+        "Set HttpPushUriOptions.ForceUpdate of its UpdateService to false, and apply again.",
+    ),
     Reason.ABORTED: ("Nothing is wrong with it; it stopped at a safe point because the rollout was aborted.",),
     Reason.NO_EDGE: (
         "Declare in the inventory what the step needs (switch, outlet, scheduler, shell), then apply again.",

@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from fleet import events as ev
+from fleet.attempts import Attempt
 from fleet.clock import Clock
 from fleet.edges import Edges
-from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import NodeFault, NotDone, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
 from fleet.gate import Gate
 from fleet.outlets import outlet_offers
 from fleet.plan import PlannedNode
-from fleet.ports import Bmc, BootMarker, Restarted
-from fleet.recipe import ACTIVATE, UPDATE
+from fleet.ports import Bmc, BootMarker, CountsEffects, Restarted
+from fleet.recipe import ACTIVATE, KEEP, UPDATE
 from fleet.state import NodeState, NodeStatus
 from fleet.step import Met, StepFactory, StepSpec, Unmet
 from fleet.target import Target
@@ -28,8 +29,6 @@ _REFUSALS = frozenset(
     {
         Reason.UPDATE_REJECTED,
         Reason.UPDATE_SERVICE_BUSY,
-        Reason.LOGIN_REFUSED,
-        Reason.UNTRUSTED_TLS,
         Reason.IDENTITY_MISMATCH,
         Reason.NO_ACTIVATION,
         Reason.SWITCH_REFUSED,
@@ -38,7 +37,10 @@ _REFUSALS = frozenset(
         Reason.NO_EDGE,
     }
 )
-"""Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open."""
+"""Faults that mean: it did not happen. After any other (a BMC that is gone, a bad reply) the intent stays open.
+
+A refused login is none of them: it may be that of the session in which the effect's end was looked for. See NotDone.
+"""
 
 
 DRAIN = "node.drain"
@@ -54,6 +56,12 @@ class Recorder(Protocol):
 
     def node_state(self, node: str) -> NodeState:
         """What is true of the node now."""
+
+    def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
+        """See fleet.journal.Journal."""
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """See fleet.journal.Journal."""
 
     def show(self, event: ev.Event) -> None:
         """Tell those who watch; not journalled."""
@@ -170,7 +178,7 @@ class Context:
         for key, spec in self._steps:
             if key == self._key:
                 break
-            if spec.name != ACTIVATE:  # what it brought into force is what the updates before it ask for
+            if spec.name not in {ACTIVATE, KEEP}:  # the one is what the updates before it ask for, the other costs a walk
                 standing[self._subject(spec)] = (key, spec)
         assert self._make is not None  # noqa: S101  the runner gives it
         mine, found = self._key, []
@@ -195,6 +203,10 @@ class Context:
             if push:
                 first.setdefault(switch, effect.detail)
         return first
+
+    def settings_before(self) -> Mapping[str, str]:
+        """See fleet.step.NodeContext."""
+        return self.state.settings
 
     async def sighting(self) -> Sighting:
         """See fleet.step.NodeContext."""
@@ -289,6 +301,7 @@ class Context:
         intent: Json,
         reconcile: Callable[[Json], Awaitable[Json | None]],
     ) -> Json | None:
+        before = _sent(self.bmc)
         try:
             return await act(intent)
         except OutcomeUnknown as unknown:
@@ -298,7 +311,9 @@ class Context:
             await self._absent(key, str(refusal))
             raise
         except NodeFault as refusal:
-            if refusal.reason in _REFUSALS:
+            # A login that is refused halfway through says nothing of what was sent before it.
+            undone = isinstance(refusal, NotDone) and _sent(self.bmc) == before
+            if refusal.reason in _REFUSALS or undone:
                 await self._absent(key, str(refusal))
             raise
 
@@ -310,3 +325,7 @@ class Context:
 
     async def _absent(self, key: str, why: str) -> None:
         await self._recorder.record(ev.EffectAbsent(node=self._name, effect=key, why=why))
+
+
+def _sent(bmc: Bmc) -> int:
+    return bmc.effects_sent if isinstance(bmc, CountsEffects) else 0

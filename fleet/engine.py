@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from fleet import events as ev
+from fleet.attempts import Attempt
 from fleet.clock import Clock
 from fleet.events import Event, Recorded
 from fleet.executor import Executor
@@ -51,6 +52,14 @@ class Ledger:
         """What is true of the node now."""
         return self.state.nodes[node]
 
+    def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
+        """See fleet.context.Recorder."""
+        return self._journal.logins_at(bmc)
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """See fleet.context.Recorder."""
+        return self._journal.logins_with(credential)
+
     def show(self, event: Event) -> None:
         """Tell those who watch; not journalled."""
         for watch in self._watchers:
@@ -86,6 +95,9 @@ class Engine:
         self._stopping = ""
         self._broken: BaseException | None = None
         self._last_request = journal.last_request(ledger.state.rollout)
+        self._deciding = asyncio.Lock()
+        """Held from a look at the state to the event that follows from it: what an operator asks for in between would be undone by
+        a decision that knew nothing of it."""
 
     @property
     def _state(self) -> RolloutState:
@@ -151,7 +163,8 @@ class Engine:
     async def _loop(self) -> Exit:
         while True:
             self._wake.clear()
-            result = await self._turn()
+            async with self._deciding:
+                result = await self._turn()
             if result is not None:
                 return result
             if not self._wake.is_set():
@@ -254,7 +267,8 @@ class Engine:
             await self._clock.sleep_wall(_LOOK_S)
             for request in self._journal.requests(self._state.rollout, after=self._last_request):
                 self._last_request = request.id
-                await self._obey(request)
+                async with self._deciding:
+                    await self._obey(request)
                 self._wake.set()
 
     async def _obey(self, request: Request) -> None:

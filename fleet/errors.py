@@ -44,6 +44,8 @@ class Reason(StrEnum):
     BURNIN_FAILED = "burnin-failed"
     NOT_DRAINED = "not-drained"
     EXPORT_REFUSED = "export-refused"
+    NOT_HEALTHY = "not-healthy"
+    FORCE_LEFT_ON = "force-left-on"
     DRIFTED = "drifted"
     """What an earlier step had verified is no longer so."""
 
@@ -84,6 +86,18 @@ class NodeFault(FleetError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class NotDone(NodeFault):
+    """A fault that proves by itself that the effect it stopped did not happen: no byte of it was sent, or it was refused whole."""
+
+
+class LoginsSpent(NodeFault):
+    """No login is sent: as many have failed as a lockout allows. `wait_s`: field seconds until the next may be."""
+
+    def __init__(self, message: str, *, wait_s: float) -> None:
+        super().__init__(Reason.LOGIN_REFUSED, message)
+        self.wait_s = wait_s
 
 
 class OutcomeUnknown(FleetError):

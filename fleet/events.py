@@ -160,6 +160,15 @@ class NodeObserved(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsObserved(NodeEvent):
+    """What a flash must leave alone, as it was before: what -> value (fleet.keeping). Once a node, before its first image."""
+
+    kind: ClassVar[str] = "settings.observed"
+    when: str
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(NodeEvent):
     """A step's check was not met; the step begins."""
 
@@ -270,10 +279,13 @@ class NodeQuarantined(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOpening(NodeEvent):
-    """A BMC session carrying this context is about to be created."""
+    """A BMC session carrying this context is about to be created: a login that counts as failed until more is known of it."""
 
     kind: ClassVar[str] = "session.opening"
     context: str
+    bmc: str = ""
+    """Address and port of the BMC: failed logins are counted by it (fleet.attempts)."""
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +295,14 @@ class SessionOpened(NodeEvent):
     kind: ClassVar[str] = "session.opened"
     context: str
     uri: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRefused(NodeEvent):
+    """The BMC did not accept the password; there is no session."""
+
+    kind: ClassVar[str] = "login.refused"
+    context: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from fleet.errors import Reason, UsageError
 from fleet.events import Json
 from fleet.policy.admission import Domains
 from fleet.policy.spec import Caps, RolloutSpec, resolve
+from fleet.ports import UpdateReadiness
 from fleet.profile import Profile, Rollback
 from fleet.step import StepSpec
 from fleet.target import Target
@@ -35,6 +36,8 @@ class Survey:
     profile: Profile | None = None
     observation: Observation | None = None
     offers: frozenset[Activation] = frozenset()
+    readiness: UpdateReadiness | None = None
+    """Whether it would take an image now; None if that could not be read."""
     reason: Reason | None = None
     """Why the node cannot be planned, if the reading itself failed."""
     message: str = ""

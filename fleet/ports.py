@@ -4,12 +4,13 @@ Every method may raise `Transient` (worth retrying), `NodeFault` (a refusal that
 docstring says so, `OutcomeUnknown`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from fleet.profile import ComponentProfile, Profile
+from fleet.profile import ComponentProfile, Profile, Setting
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -75,6 +76,8 @@ class UpdateReadiness:
     known_tasks: tuple[str, ...]
     """URIs of all tasks seen, for telling a new one from an old one after a crash."""
     max_image_bytes: int | None
+    forced: bool = False
+    """The sticky ForceUpdate flag is on (field guide F22)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,8 @@ class Submission:
     status: int
     note: str
     """First message of the body, for the journal."""
+    started: str = ""
+    """StartTime of the task, as the BMC wrote it: its id may be another task's after a restart (field guide F02)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,13 +129,22 @@ class SessionLedger(Protocol):
     """Where a driver writes down the sessions that it opens, before and after, so that a crash leaks none."""
 
     async def opening(self, context: str) -> None:
-        """A session carrying `context` (Session.Context, Session v1_5) is about to be created. Durable on return."""
+        """A session carrying `context` (Session.Context, Session v1_5) is about to be created. Durable on return.
+
+        Raises LoginsSpent, or Transient where the logins before it only got no answer: it must not be sent now.
+        """
 
     async def opened(self, uri: str, context: str) -> None:
         """It exists at `uri`. Durable on return."""
 
+    async def refused(self, context: str) -> None:
+        """The login was refused: it counts. Durable on return."""
+
+    async def accepted(self, context: str) -> None:
+        """The password was right, and there is no session: it went with a request (Basic). Durable on return."""
+
     async def absent(self, context: str) -> None:
-        """No session carries it: the login was refused, was never sent, or left nothing that could be found. Durable on return."""
+        """No session carries it, and no password was judged: never sent, turned away, or nothing was found. Durable on return."""
 
     async def closed(self, uri: str) -> None:
         """It is gone."""
@@ -185,10 +199,10 @@ class Bmc(Protocol):
     async def reset_bmc(self) -> None:
         """Restart the BMC itself, once. `OutcomeUnknown` if no answer came (which is usual)."""
 
-    async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
-        """Delete sessions that an earlier process of ours left: by URI, or by the Context it had announced.
+    async def clear_sessions(self, left: Mapping[str, str]) -> frozenset[str]:
+        """Delete sessions that an earlier process of ours left: Context -> URI, empty for one that was only announced.
 
-        Never anybody else's. Returns the URIs that are gone.
+        Never anybody else's: only a session that shows such a Context. Returns the Contexts whose sessions are gone.
         """
 
     async def close(self) -> None:
@@ -203,6 +217,26 @@ class BmcDriver(Protocol):
 
     async def close(self) -> None:
         """Close whatever is shared."""
+
+
+@runtime_checkable
+class CountsEffects(Protocol):
+    """Says whether a fault came before or after the BMC was told to do something."""
+
+    @property
+    def effects_sent(self) -> int:
+        """Effects that may have reached the BMC since it was made."""
+
+
+@runtime_checkable
+class SideEffects(Protocol):
+    """What a flash must leave alone: settings, users, sensors and parts of one machine (field guide B.26)."""
+
+    async def settings(self) -> Mapping[str, str]:
+        """What -> value, read now with few requests; never a secret. What a BMC does not show is left out (fleet.keeping)."""
+
+    async def put_back(self, what: Setting, value: str) -> None:
+        """Change one setting to what `settings` said of it before, once. `OutcomeUnknown` if no answer came."""
 
 
 @runtime_checkable

@@ -95,6 +95,17 @@ class MediaProfile:
     """Sent with each change of the override, changed or not. Others are not sent again: some refuse what does not change."""
 
 
+class Setting(StrEnum):
+    """A setting that can be put back where a flash reset it (field guide F38). The value is its name in a picture of settings."""
+
+    POWER_RESTORE_POLICY = "power-restore-policy"
+    """ComputerSystem.PowerRestorePolicy."""
+    BOOT_ORDER = "boot-order"
+    """ComputerSystem.Boot.BootOrder."""
+    NTP = "ntp"
+    """ManagerNetworkProtocol.NTP."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """Seconds, all from the field guide (1.14, 4, B.19) unless the profile's file says more."""
@@ -140,6 +151,8 @@ class Profile:
     components: dict[str, ComponentProfile] = field(default_factory=dict)
     ac_cycle: AcCycle | None = None
     media: MediaProfile = MediaProfile()
+    restores: frozenset[Setting] = frozenset()
+    """Settings that are put back by themselves; any other that a flash changed holds the node."""
     timings: Timings = Timings()
     quirks: Quirks = Quirks()
     sources: tuple[str, ...] = ()

@@ -1,7 +1,6 @@
-"""Reaching a BMC: patience, and the sessions of this process and of those before it."""
+"""Reaching a BMC: patience, and the sessions that earlier processes left."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fleet import events as ev
@@ -11,36 +10,6 @@ from fleet.errors import NodeFault, Reason, Transient
 from fleet.ports import Bmc
 
 Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class NodeLedger:
-    """Writes down a node's BMC sessions (fleet.ports.SessionLedger)."""
-
-    node: str
-    recorder: Recorder
-    _contexts: dict[str, str] = field(default_factory=dict)
-
-    async def opening(self, context: str) -> None:
-        """About to be created."""
-        await self.recorder.record(ev.SessionOpening(node=self.node, context=context))
-
-    async def opened(self, uri: str, context: str) -> None:
-        """Created. Ids restart with a BMC: what was at this address before is gone."""
-        before, self._contexts[uri] = self._contexts.get(uri), context
-        await self.recorder.record(ev.SessionOpened(node=self.node, context=context, uri=uri))
-        if before is not None:
-            await self.absent(before)
-
-    async def absent(self, context: str) -> None:
-        """Never came to be, or is gone."""
-        await self.recorder.record(ev.SessionClosed(node=self.node, context=context))
-
-    async def closed(self, uri: str) -> None:
-        """Gone."""
-        context = self._contexts.pop(uri, None)
-        if context is not None:
-            await self.absent(context)
 
 
 async def connect(try_once: Callable[[], Awaitable[Result]], clock: Clock, *, give_up_s: float) -> Result:
@@ -58,14 +27,11 @@ async def connect(try_once: Callable[[], Awaitable[Result]], clock: Clock, *, gi
 
 
 async def clear_leftovers(bmc: Bmc, node: str, leftovers: Mapping[str, str], recorder: Recorder) -> None:
-    """Delete sessions that an earlier process of ours left: those whose URI it wrote down, and those it had only announced.
+    """Delete sessions that an earlier process of ours left: Context -> URI, empty for one that was only announced.
 
-    What a BMC would not delete stays in the journal. Those that were only announced are the driver's to report (SessionLedger).
+    What a BMC would not delete stays in the journal, and what it shows without a Context: it may be somebody else's.
     """
     if not leftovers:
         return
-    uris = tuple(uri for uri in leftovers.values() if uri)
-    contexts = tuple(context for context, uri in leftovers.items() if not uri)
-    gone = frozenset(await bmc.clear_sessions(uris, contexts))
-    closed = [context for context, uri in leftovers.items() if uri in gone]
-    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in closed))
+    gone = await bmc.clear_sessions(leftovers)
+    await recorder.record(*(ev.SessionClosed(node=node, context=context) for context in leftovers if context in gone))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
+from fleet import precheck
 from fleet.activation import NotOffered, plan_activation
 from fleet.errors import Reason
 from fleet.plan import CannotPlan, Recipe, Survey, WayBack
@@ -22,6 +23,8 @@ from inventory.observed import Observation
 
 UPDATE = "firmware.update"
 ACTIVATE = "firmware.activate"
+KEEP = "settings.keep"
+"""Follows the last activation of a node whose BMC shows its settings: the runner puts it there, no recipe holds it."""
 _STONES = 8
 """Longest chain of stepping stones; more is a loop in the baseline."""
 
@@ -65,6 +68,7 @@ class RecipeBook:
                 targets |= {target.name: target for target in flashes}
                 steps.extend(StepSpec(UPDATE, {"target": target.name}) for target in flashes)
                 steps.append(StepSpec(ACTIVATE, {"block": f"{len(steps)}"}))
+                precheck.check(survey, flashes)
                 actions = self._activation(flashes, seen, survey.offers, last=number == len(rounds) - 1)
             for key in keys:
                 way, back = self._way_back(self.baseline.components[key], profile.components[key], seen)

@@ -16,13 +16,14 @@ from fleet.edges import Edges
 from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, Parked
+from fleet.logins import NodeLedger
 from fleet.outlets import cut_begun, cut_over, cycle_outlets, give_up, unfinished, was_cut
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
-from fleet.ports import Bmc, BmcDriver
+from fleet.ports import Bmc, BmcDriver, SideEffects
 from fleet.profile import Profile
-from fleet.reach import NodeLedger, clear_leftovers, connect
-from fleet.recipe import ACTIVATE, UPDATE
+from fleet.reach import clear_leftovers, connect
+from fleet.recipe import ACTIVATE, KEEP, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
 from fleet.target import Target
@@ -83,7 +84,7 @@ class NodeRun:
         self._leftovers = leftovers
         self._planned: PlannedNode = around.plan.nodes[self._name]
         self._recipe: Recipe = around.plan.recipes[self._planned.recipe]
-        self._ledger = NodeLedger(self._name, around.recorder)
+        self._ledger = NodeLedger(node, around.recorder)
         self._bmc: Bmc = around.driver.bmc(node, around.profiles[self._planned.profile], self._ledger)
         self._ctx = Context(
             node=node,
@@ -133,7 +134,7 @@ class NodeRun:
             seen = await self._ctx.observe()
             self._require_as_planned(seen)
             await self._observed("before", seen)
-        await self._walk(numbered(self._recipe.steps))
+        await self._walk(self._guarded(numbered(self._recipe.steps)))
         # A run that only had to finish what a crash left has seen nothing yet: nobody is confirmed unread.
         seen = self._ctx.last_seen or await self._ctx.observe()
         outcomes = set(self._ctx.state.steps.values())
@@ -172,6 +173,19 @@ class NodeRun:
                 await self._ctx.safe_point()
             await self._step(key, spec)
 
+    def _guarded(self, steps: list[tuple[str, StepSpec]]) -> list[tuple[str, StepSpec]]:
+        """With the comparison of what a flash must leave alone behind the last activation. No other step's key changes."""
+        last = max((at for at, (_, spec) in enumerate(steps, 1) if spec.name == ACTIVATE), default=0)
+        if not last or not isinstance(self._bmc, SideEffects):
+            return steps
+        return [*steps[:last], (KEEP, StepSpec(KEEP)), *steps[last:]]
+
+    async def _note_settings(self) -> None:
+        """Before the first image: what it must leave alone."""
+        if isinstance(self._bmc, SideEffects) and not self._ctx.state.settings and not self._touched():
+            settings = dict(await self._bmc.settings())
+            await self._record(ev.SettingsObserved(node=self._name, when="before", settings=settings))
+
     def _begun(self, key: str) -> bool:
         """Whether the step has announced an effect: then it is in the middle of something, which is no safe point."""
         return any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects)
@@ -186,6 +200,8 @@ class NodeRun:
                 await self._record(ev.StepEnded(node=self._name, step=key, outcome="met", detail=found.detail))
                 return
             await self._record(ev.StepStarted(node=self._name, step=key, detail=found.detail))
+            if spec.name == UPDATE:
+                await self._note_settings()
         left = await step.apply(self._ctx)
         if isinstance(left, Deferred):
             await self._record(ev.StepEnded(node=self._name, step=key, outcome="deferred", detail=left.detail))
@@ -300,9 +316,9 @@ class NodeRun:
 
     async def _connect(self) -> None:
         """Reach the BMC, patiently but not for ever, and delete the sessions that a crash left on it."""
-        effects = self._ctx.state.effects.values()
-        if any(effect.result is None for effect in effects):
-            # It may be restarting because we told it to: then 401 means that it is not ready, and it may be away for long.
+        if self._ctx.state.effects:
+            # It may be restarting, because we told it to or by itself at the end of a flash, whose submission has its result long
+            # before: then 401 means that it is not ready, and it may be away for long.
             give_up_s = self._bmc.profile.timings.bmc_return_hard_s
             await connect(self._bmc.reconnect, self._around.clock, give_up_s=give_up_s)
         else:

@@ -99,6 +99,8 @@ class NodeState:
     effects: Mapping[str, Effect] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What a flash must leave alone, as it was before the first one; empty before that."""
     admitted_at: float | None = None
     ended_at: float | None = None
 
@@ -189,6 +191,10 @@ def _observed(node: NodeState, event: ev.NodeObserved, _at: float) -> NodeState:
     return replace(node, before=event.versions) if event.when == "before" else replace(node, after=event.versions)
 
 
+def _settings(node: NodeState, event: ev.SettingsObserved, _at: float) -> NodeState:
+    return replace(node, settings=event.settings)
+
+
 def _step_started(node: NodeState, event: ev.StepStarted, _at: float) -> NodeState:
     return replace(node, step=event.step)
 
@@ -238,6 +244,7 @@ _NODE_FOLDS: Mapping[type[ev.Event], Callable[..., NodeState]] = {
     ev.NodeAdmitted: _admitted,
     ev.NodeRefused: _refused,
     ev.NodeObserved: _observed,
+    ev.SettingsObserved: _settings,
     ev.StepStarted: _step_started,
     ev.StepEnded: _step_ended,
     ev.IntentRecorded: _intended,

@@ -157,6 +157,9 @@ class NodeContext(Protocol):
     def pushed(self) -> Mapping[str, Json]:
         """Switch -> the intent of the first configuration that this rollout pushed to it for this node, with what was before."""
 
+    def settings_before(self) -> Mapping[str, str]:
+        """What a flash must leave alone, as it was before the first image was handed over; empty if none was."""
+
     async def sighting(self) -> Sighting:
         """What this rollout has seen of the node, as exporters want it: with its versions now, and confirmed."""
 

@@ -1,19 +1,20 @@
 """The precheck: read every node before anything is touched (field guide 1.7, PRECHECK). Read only, many at once."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from fleet.clock import Clock
+from fleet.attempts import LIMIT, WINDOW_S, Attempt, unproven
+from fleet.clock import Clock, as_utc
 from fleet.context import Recorder
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.logins import NodeLedger
 from fleet.plan import Survey
-from fleet.ports import Bmc, SessionLedger
+from fleet.ports import Bmc, SessionLedger, UpdateReadiness
 from fleet.profile import Profile
-from fleet.reach import NodeLedger, clear_leftovers, connect
+from fleet.reach import clear_leftovers, connect
 from fleet.vendors import GENERIC, classify, profile_named
 from fleet.vendors.discovery import Discovery
 from inventory.baseline import Activation
@@ -21,8 +22,6 @@ from inventory.model import Node
 
 Result = TypeVar("Result")
 _AT_ONCE = 128
-_UNPROVEN_AT_ONCE = 3
-"""BMCs on which a credential is tried before any has accepted it."""
 _PATIENCE_S = 60.0
 """Field seconds a silent BMC gets before the survey calls it unreachable: nobody is waiting for it to restart."""
 
@@ -59,12 +58,17 @@ async def survey(
         seen: told of each result as it comes, for progress.
     """
     turn = asyncio.Semaphore(_AT_ONCE)
-    proofs: defaultdict[str, _Proof] = defaultdict(_Proof)
+    proofs: dict[str, _Proof] = {}
+
+    def proof(credential: str) -> _Proof:
+        if credential not in proofs:
+            proofs[credential] = _Proof(unproven(recorder.logins_with(credential), clock.now()))
+        return proofs[credential]
 
     async def one(node: Node) -> Survey:
         async with turn:
             look = partial(_look, node, driver, clock, recorder, leftovers.get(str(node.id), {}))
-            result = await proofs[node.bmc.credential].prove(node, look)
+            result = await proof(str(node.bmc.credential)).prove(node, look)
         if result.reason is None:
             result = replace(result, offers=result.offers | around(node))
         seen(result)
@@ -76,27 +80,46 @@ async def survey(
 class _Proof:
     """A credential that many BMCs share, tried on few of them until one accepts it: a central account would be locked (B.18)."""
 
-    def __init__(self) -> None:
-        self._few = asyncio.Semaphore(_UNPROVEN_AT_ONCE)
+    def __init__(self, refused: Sequence[Attempt]) -> None:
+        """`refused`: recent logins with it that were refused, by whichever process: another `fleet plan` is no other account."""
+        self._changed = asyncio.Condition()
+        self._trying = 0
         self._accepted = 0
-        self._refused = 0
+        self._refused = len(refused)
+        self._again = f"; try again after {as_utc(refused[-LIMIT].at + WINDOW_S)}" if len(refused) >= LIMIT else ""
 
     async def prove(self, node: Node, look: Callable[[], Awaitable[Survey]]) -> Survey:
         """What `look` finds; LOGIN_REFUSED without a try where others refused the credential and none accepted it."""
-        if not self._accepted:
-            async with self._few:
-                if not self._accepted:
-                    return await self._try(node, look)
-        return await look()
-
-    async def _try(self, node: Node, look: Callable[[], Awaitable[Survey]]) -> Survey:
-        if self._refused >= _UNPROVEN_AT_ONCE:
-            message = f"not tried: {self._refused} other BMCs refused the credential {node.bmc.credential!r}, and none accepted it"
-            return Survey(node=node, reason=Reason.LOGIN_REFUSED, message=message)
-        result = await look()
-        self._refused += result.reason is Reason.LOGIN_REFUSED
-        self._accepted += result.observation is not None
+        async with self._changed:
+            await self._changed.wait_for(self._decided)
+            if not self._accepted and self._refused >= LIMIT:
+                return self._refusal(node)
+            self._trying += 1
+        result: Survey | None = None
+        try:
+            result = await look()
+        finally:
+            await self._end(result)
         return result
+
+    def _decided(self) -> bool:
+        """Whether one more may try, or nobody needs to. Those that are under way may all be refused."""
+        return bool(self._accepted) or self._refused >= LIMIT or self._refused + self._trying < LIMIT
+
+    async def _end(self, result: Survey | None) -> None:
+        async with self._changed:
+            self._trying -= 1
+            if result is not None:
+                self._refused += result.reason is Reason.LOGIN_REFUSED
+                self._accepted += result.observation is not None
+            self._changed.notify_all()
+
+    def _refusal(self, node: Node) -> Survey:
+        message = (
+            f"not tried: {self._refused} logins with the credential {node.bmc.credential!r} were refused, and none was accepted"
+            f" since: check it{self._again}"
+        )
+        return Survey(node=node, reason=Reason.LOGIN_REFUSED, message=message)
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
@@ -110,7 +133,7 @@ async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]
 
 
 async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, leftovers: Mapping[str, str]) -> Survey:
-    ledger = NodeLedger(str(node.id), recorder)
+    ledger = NodeLedger(node, recorder)
     profile = profile_named(node.profile) if node.profile else None
     try:
         bmc = await connect(lambda: driver.meet(node, ledger, _choose(profile)), clock, give_up_s=_PATIENCE_S)
@@ -119,6 +142,7 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             await clear_leftovers(bmc, str(node.id), leftovers, recorder)
             observation = await bmc.observe()
             offers = bmc.offers()
+            readiness = await _readiness(bmc)
         finally:
             await bmc.close()
     except NodeFault as fault:
@@ -133,7 +157,15 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             return Survey(
                 node=node, profile=profile, observation=observation, reason=Reason.IDENTITY_MISMATCH, message=message
             )
-    return Survey(node=node, profile=profile, observation=observation, offers=offers)
+    return Survey(node=node, profile=profile, observation=observation, offers=offers, readiness=readiness)
+
+
+async def _readiness(bmc: Bmc) -> UpdateReadiness | None:
+    """Whether it would take an image now. Not to be read is no refusal: the step asks again before it sends one."""
+    try:
+        return await bmc.readiness()
+    except (NodeFault, Transient):
+        return None
 
 
 def _choose(named: Profile | None) -> Callable[[Discovery], Profile]:
@@ -160,7 +192,7 @@ async def sweep(
 
     async def one(node: Node) -> None:
         async with turn:
-            bmc = driver.bmc(node, profile_named(GENERIC), NodeLedger(str(node.id), recorder))
+            bmc = driver.bmc(node, profile_named(GENERIC), NodeLedger(node, recorder))
             try:
                 await bmc.connect()
                 await clear_leftovers(bmc, str(node.id), leftovers[str(node.id)], recorder)

@@ -97,6 +97,7 @@ _EFFECTS_ON: Mapping[str, str] = {
     "before": "run {} before the rollout touches the node",
     "burn-in": "run {} for the burn-in",
     "publish": "hand the node on to {}",
+    "put-back": "set {} back to what it was before the flash",
 }
 """Effects that name what they are done on: `push leaf1`."""
 _ON = re.compile(rf"(?:.*/)?({'|'.join(_EFFECTS_ON)}) (.+)", re.DOTALL)
@@ -175,6 +176,7 @@ _SENTENCES: Mapping[type[ev.Event], Callable[[Any], str]] = {
     ev.NodeRefused: lambda event: f"refused, not touched: {event.reason}: {event.message}",
     ev.NodeAdmitted: lambda event: f"admitted in wave {event.wave + 1}",
     ev.NodeObserved: _observed,
+    ev.SettingsObserved: lambda event: f"noted {len(event.settings)} settings and parts {event.when} the flash",
     ev.StepStarted: lambda event: f"begins {event.step}" + (f": {event.detail}" if event.detail else ""),
     ev.StepEnded: _ended,
     ev.StepProgress: _progress,
@@ -190,6 +192,7 @@ _SENTENCES: Mapping[type[ev.Event], Callable[[Any], str]] = {
     ev.NodeRolledBack: lambda event: f"is back on the versions before: {event.reason}: {event.message}",
     ev.NodeQuarantined: lambda event: f"quarantined: {event.reason}: {event.message}",
     ev.SessionOpening: lambda _: "logs in",
-    ev.SessionOpened: lambda event: f"logged in ({event.uri})",
+    ev.SessionOpened: lambda event: f"logged in ({event.uri})" if event.uri else "logged in",
+    ev.LoginRefused: lambda _: "the BMC refused the login",
     ev.SessionClosed: lambda _: "logged out",
 }

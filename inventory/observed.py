@@ -24,6 +24,8 @@ class FirmwareItem:
     """`Updateable`; None when the BMC does not say."""
     state: str = ""
     """`Status.State`: Enabled, Absent, UnavailableOffline ...; empty when the BMC does not say."""
+    health: str = ""
+    """The worse of `Status.Health` and `Status.HealthRollup`: OK, Warning, Critical; empty when the BMC does not say."""
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dict for JSON."""
@@ -34,6 +36,7 @@ class FirmwareItem:
             "software_id": self.software_id,
             "updateable": self.updateable,
             "state": self.state,
+            "health": self.health,
         }
 
     @classmethod
@@ -53,6 +56,7 @@ class FirmwareItem:
             software_id=_text(data, "software_id"),
             updateable=updateable,
             state=_text(data, "state"),
+            health=_text(data, "health"),
         )
 
 
@@ -69,6 +73,8 @@ class Observation:
     bmc_version: str = ""
     power_state: str = ""
     """`PowerState` in the BMC's words: On, Off, PoweringOn ...; empty when it does not say."""
+    health: str = ""
+    """Of the host system: the worse of `Status.Health` and `Status.HealthRollup`; a BMC rolls its power supplies up there."""
     items: tuple[FirmwareItem, ...] = ()
     read_at: float
     """Our clock in seconds since 1970, never the BMC's (field guide 0.9)."""
@@ -86,6 +92,7 @@ class Observation:
             "bios_version": self.bios_version,
             "bmc_version": self.bmc_version,
             "power_state": self.power_state,
+            "health": self.health,
             "items": [item.to_dict() for item in self.items],
             "read_at": self.read_at,
             "source": self.source,
@@ -112,6 +119,7 @@ class Observation:
             bios_version=_text(data, "bios_version"),
             bmc_version=_text(data, "bmc_version"),
             power_state=_text(data, "power_state"),
+            health=_text(data, "health"),
             items=tuple(FirmwareItem.from_dict(item) for item in items),
             read_at=float(read_at),
             source=_text(data, "source"),

@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from fleet.cli import apply as applying
-from fleet.cli import commands_control, commands_inventory, commands_look, commands_tui, compose, demo, sim
+from fleet.cli import (
+    commands_control,
+    commands_inventory,
+    commands_look,
+    commands_rehearse,
+    commands_tui,
+    compose,
+    demo,
+    sim,
+)
 from fleet.cli import journey as bring_up
 from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE, playbook_file
 from fleet.errors import FleetError, Halt, UsageError
@@ -217,6 +226,7 @@ commands_look.register(app)
 commands_control.register(app)
 commands_tui.register(app)
 commands_inventory.register(app)
+commands_rehearse.register(app)
 
 
 def run() -> None:

@@ -1,16 +1,17 @@
 """The plan, for people: what will be done, in which waves, what can be undone, and who was refused and why."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 
+from fleet.condense import condense
 from fleet.plan import Plan
 from fleet.words import clean, plural
 from playbooks.registry import steps as known_steps
 
-_NAMES = 4
+_MESSAGES = 12
+"""Different sentences that are shown of one reason."""
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -56,19 +57,19 @@ def _recipes(plan: Plan, console: Console) -> None:
 
 
 def _refused(plan: Plan, console: Console) -> None:
-    """One line a reason: no table, so that a log on a narrow screen keeps the sentence whole. Messages hold what BMCs said."""
-    groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    """By reason, every node named, with the sentence about it. No table: a log on a narrow screen keeps the sentence whole.
+
+    Messages hold what BMCs said. Where a reason has very many different ones, the rest are named after the first.
+    """
+    reasons: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name, node in plan.refused.items():
-        groups[node.reason, node.message if len(plan.refused) < _NAMES else ""].append(name)
-    examples = {node.reason: node.message for node in plan.refused.values()}
+        reasons[node.reason][node.message].append(name)
     console.print("Refused: nothing will be done to these", style="italic")
-    for (reason, message), names in sorted(groups.items(), key=lambda group: -len(group[1])):
-        example = message or f"for example: {examples[reason]}"
-        text = f"  {reason}: {plural(len(names), 'node')} ({_some(names)}): {clean(example)}"
-        console.print(text, markup=False, soft_wrap=True)
-
-
-def _some(names: Iterable[str]) -> str:
-    every = sorted(names)
-    rest = f" and {len(every) - _NAMES} more" if len(every) > _NAMES else ""
-    return ", ".join(every[:_NAMES]) + rest
+    for reason, said in sorted(reasons.items(), key=lambda each: -sum(map(len, each[1].values()))):
+        console.print(f"  {reason}: {plural(sum(map(len, said.values())), 'node')}", markup=False)
+        messages = sorted(said.items(), key=lambda each: -len(each[1]))
+        for message, names in messages[:_MESSAGES]:
+            console.print(f"    {condense(names)}: {clean(message)}", markup=False, soft_wrap=True)
+        rest = [name for _, names in messages[_MESSAGES:] for name in names]
+        if rest:
+            console.print(f"    {condense(rest)}: each with such a message of its own", markup=False, soft_wrap=True)

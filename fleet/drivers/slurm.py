@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from fleet.clock import Clock
 from fleet.edges import Scheduler, SchedulerNode, SchedulerState
-from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import NodeFault, NotDone, OutcomeUnknown, Reason, Transient
 
 _AT_ONCE = 8
 """slurmctld serves everybody's submissions too (Slurm's high-throughput guide: keep RPCs few)."""
@@ -113,7 +113,7 @@ class SlurmScheduler:
             message = (
                 f"Slurm does not let this user change nodes: run as SlurmUser, root or a Slurm operator ({done.said})"
             )
-            raise NodeFault(Reason.LOGIN_REFUSED, message)
+            raise NotDone(Reason.LOGIN_REFUSED, message)
         raise OutcomeUnknown(effect, f"scontrol update: {done.said}")
 
     async def _run(self, *arguments: str) -> "_Done":

@@ -15,7 +15,7 @@ from pysnmp.hlapi.v3arch import asyncio as hlapi
 from pysnmp.proto import errind, rfc1902, rfc1905
 
 from fleet.clock import Clock
-from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import NodeFault, NotDone, OutcomeUnknown, Reason, Transient
 from inventory.secrets import Secret
 
 IN_FLIGHT = 50
@@ -118,6 +118,10 @@ class Snmp:
         """
         try:
             status, _ = await self._ask(hlapi.set_cmd, where, self._bind(oid, number))
+        except NodeFault as refused:
+            if refused.reason is Reason.LOGIN_REFUSED:
+                raise NotDone(refused.reason, str(refused)) from refused
+            raise
         except TimeoutError as silence:
             raise OutcomeUnknown("set", f"{where.device}: no answer to an SNMP SET") from silence
         if status in _NOT_ALLOWED:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fleet import events as ev
+from fleet.attempts import Attempt
 from fleet.events import Event, Recorded, RolloutId
 
 
@@ -81,6 +82,12 @@ class Journal(Protocol):
 
     def open_sessions(self) -> tuple[SessionRow, ...]:
         """Sessions to clean up after a crash."""
+
+    def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
+        """Logins to one BMC that any process announced, in order: those that may have failed, and the last that was accepted."""
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """As `logins_at`, with one credential, on every BMC."""
 
     async def request(self, rollout: RolloutId, verb: Verb, by: str) -> int:
         """Ask; returns the request's id."""

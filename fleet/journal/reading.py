@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from fleet.attempts import Attempt, Outcome
 from fleet.errors import UsageError
 from fleet.events import Recorded, RolloutId, decode
 from fleet.journal.port import Request, RolloutRow, SessionRow, Verb
@@ -49,6 +50,21 @@ class SqliteReader:
         """Sessions that nobody has closed, as far as the journal knows."""
         rows = self._rows("SELECT rollout, node, context, uri FROM sessions ORDER BY node, context")
         return tuple(SessionRow(rollout=RolloutId(row[0]), node=row[1], context=row[2], uri=row[3]) for row in rows)
+
+    def logins_at(self, bmc: str) -> tuple[Attempt, ...]:
+        """Logins to one BMC, in order."""
+        return self._attempts("bmc=?", bmc)
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """Logins with one credential, in order."""
+        return self._attempts("credential=?", credential)
+
+    def _attempts(self, which: str, value: str) -> tuple[Attempt, ...]:
+        query = f"SELECT context, bmc, credential, at, outcome FROM logins WHERE {which} ORDER BY id"  # noqa: S608 (ours)
+        return tuple(
+            Attempt(context=row[0], bmc=row[1], credential=row[2], at=row[3], outcome=Outcome(row[4]))
+            for row in self._rows(query, (value,))
+        )
 
     def requests(self, rollout: RolloutId, *, after: int) -> tuple[Request, ...]:
         """Requests above `after`."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fleet import events as ev
+from fleet.attempts import WINDOW_S, Outcome
 from fleet.clock import Clock
 from fleet.errors import JournalUnwritable, UsageError
 from fleet.events import Event, Recorded, RolloutId, encode
@@ -36,6 +37,11 @@ CREATE TABLE IF NOT EXISTS claims(rollout TEXT, node TEXT, PRIMARY KEY(rollout, 
 CREATE INDEX IF NOT EXISTS claims_by_node ON claims(node);
 CREATE TABLE IF NOT EXISTS sessions(
   rollout TEXT NOT NULL, node TEXT NOT NULL, context TEXT PRIMARY KEY, uri TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS logins(
+  id INTEGER PRIMARY KEY, context TEXT NOT NULL UNIQUE, bmc TEXT NOT NULL, credential TEXT NOT NULL, at REAL NOT NULL,
+  outcome TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS logins_by_bmc ON logins(bmc);
+CREATE INDEX IF NOT EXISTS logins_by_credential ON logins(credential);
 CREATE TABLE IF NOT EXISTS requests(
   id INTEGER PRIMARY KEY AUTOINCREMENT, rollout TEXT NOT NULL, verb TEXT NOT NULL, by TEXT NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -114,12 +120,32 @@ def _project(link: sqlite3.Connection, rollout: RolloutId, at: float, event: Eve
             link.execute("DELETE FROM claims WHERE rollout=?", (rollout,))
         case ev.SessionOpening():
             link.execute("INSERT OR REPLACE INTO sessions VALUES(?,?,?,'')", (rollout, event.node, event.context))
+            _announce_login(link, event, at)
         case ev.SessionOpened():
             link.execute("UPDATE sessions SET uri=? WHERE context=?", (event.uri, event.context))
+            link.execute("UPDATE logins SET outcome=? WHERE context=?", (Outcome.ACCEPTED, event.context))
+        case ev.LoginRefused():
+            link.execute("DELETE FROM sessions WHERE context=?", (event.context,))
+            link.execute("UPDATE logins SET outcome=? WHERE context=?", (Outcome.REFUSED, event.context))
         case ev.SessionClosed():
             link.execute("DELETE FROM sessions WHERE context=?", (event.context,))
+            # A login that was never judged. One that a crash left open is closed only by a login that was accepted.
+            link.execute("DELETE FROM logins WHERE context=? AND outcome=?", (event.context, Outcome.OPEN))
         case _:
             pass
+
+
+def _announce_login(link: sqlite3.Connection, event: ev.SessionOpening, at: float) -> None:
+    """Count it, and forget those on this BMC that count no more."""
+    if not event.bmc:
+        return  # of a version before these were counted
+    link.execute(
+        "DELETE FROM logins WHERE bmc=? AND (abs(at-?)>=? OR outcome=?)", (event.bmc, at, WINDOW_S, Outcome.ACCEPTED)
+    )
+    link.execute(
+        "INSERT OR REPLACE INTO logins(context, bmc, credential, at, outcome) VALUES(?,?,?,?,?)",
+        (event.context, event.bmc, event.credential, at, Outcome.OPEN),
+    )
 
 
 class SqliteJournal(SqliteReader):

@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from fleet.sim.accounts import ACCOUNTS
 from fleet.sim.boxmodel import INVENTORY, ROOT
 from fleet.sim.faults import Effect
 from fleet.sim.host import Power
@@ -24,9 +25,25 @@ class Actions:
     def __init__(self, bmc: "Bmc") -> None:
         self._bmc = bmc
 
+    def allowed(self, path: str) -> str:
+        """The methods of a path, as the Allow header says them."""
+        box = self._bmc.box
+        if path in box.actions or "/Actions/" in path or path in {box.update.multipart, box.update.push} - {""}:
+            return "GET, HEAD" if path == INVENTORY else "POST"  # Dell pushes to the collection (1.1)
+        if path in {ACCOUNTS, f"{ROOT}/SessionService/Sessions"}:
+            return "GET, HEAD, POST"
+        if path.startswith(f"{ACCOUNTS}/"):
+            return "GET, HEAD, PATCH, DELETE"
+        if path.startswith(f"{ROOT}/SessionService/Sessions/"):
+            return "GET, HEAD, DELETE"
+        settable = path in box.media.override_at
+        sticky = path == f"{ROOT}/UpdateService" and box.update.older_needs == "sticky-force"
+        settable = settable or self._bmc.fittings.settable(path)
+        return "GET, HEAD, PATCH" if settable or sticky else "GET, HEAD"
+
     def answer(self, request: Request, now: float, items: frozenset[str]) -> Answer:
         """Do what a POST or PATCH asks; `items` are the inventory Ids of the moment."""
-        path = request.path.rstrip("/")
+        path = request.path.rstrip("/").removesuffix("/Members")
         try:
             if request.method == "PATCH":
                 return self._patch(path, request)
@@ -38,6 +55,8 @@ class Actions:
         update = self._bmc.box.update
         if path in {update.multipart, update.push} - {""}:
             return self._update(self._pushed(path, request), request, now, items)
+        if path == ACCOUNTS:
+            return self._bmc.sessions.accounts.create(read_json(request.body), self._bmc.box.registry)
         if media := self._bmc.media.post(path, request.body, now):
             return media
         return self._act(path, request, now, items)
@@ -156,6 +175,12 @@ class Actions:
 
     def _patch(self, path: str, request: Request) -> Answer:
         document = read_json(request.body)
+        if "PATCH" not in self.allowed(path) and path.count("/") <= ROOT.count("/") + 1:  # the root and services
+            return error(405, self._base("OperationNotAllowed"), "PATCH is not allowed here.")
+        accounts, if_match = self._bmc.sessions.accounts, request.header("If-Match")
+        changed = accounts.patch(path, document, if_match, self._bmc.box.registry)
+        if changed := changed or self._bmc.fittings.patch(path, document):
+            return changed
         if path == f"{ROOT}/UpdateService" and self._bmc.box.update.older_needs == "sticky-force":
             options = document.get("HttpPushUriOptions")
             if isinstance(options, dict) and isinstance(options.get("ForceUpdate"), bool):

@@ -13,6 +13,7 @@ from fleet.sim.boxmodel import BoxModel, Cause
 from fleet.sim.disk import Disk
 from fleet.sim.faults import Effect, FaultBook
 from fleet.sim.firmware import Firmware
+from fleet.sim.fittings import Fittings
 from fleet.sim.host import Host, Power
 from fleet.sim.installer import Installer
 from fleet.sim.ledger import Ledger
@@ -122,6 +123,7 @@ class Bmc:
         self._dark_since: float | None = None
         self._was_on = False
         self._restore: Due | None = None
+        self.fittings = Fittings(self)
         self._service = Service(self)
 
     def _host(self, chance: random.Random) -> Host:
@@ -197,12 +199,15 @@ class Bmc:
     def _come_up(self, now: float, dark_s: float) -> None:
         self.firmware.activate(frozenset({Cause.BMC}))
         self.last_restart = now + dark_s
+        if self.faults.take(Effect.LOGIN_CHANGES):
+            self.sessions.change_password()
         versions = [self.firmware.shown(part) for part in self.box.parts if part.role == "bmc"]
         if self.faults.take(Effect.BMC_DEAD, versions=versions):
             self._gone = True
             self.ledger.brick("BMC does not return from its restart")
         if self._gone or self.firmware.dead("bmc"):
             return
+        self.fittings.restarted()
         slow = self.faults.take(Effect.BMC_SLOW, versions=versions)
         self._boot(now + 1.0 + dark_s, self._boot_factor * (slow.number("factor", 3) if slow else 1.0))
 
@@ -216,7 +221,7 @@ class Bmc:
         was_on = self.host.lose(now)
         self.restart(now, "ac", dark_s=off_s)
         self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
-        if was_on:
+        if was_on or self.faults.take(Effect.HOST_POWERS_ON):
             self._restore_host(now + off_s)
 
     def feeds_lost(self, now: float) -> None:
@@ -311,6 +316,7 @@ class Bmc:
             "host_power": self.host.power,
             "phase": self.phase,
             "force_update": self.updates.sticky_force,
+            "settings": self.fittings.truth(),
             "faults": [rule.name for rule in self.faults.rules],
             "os": self.os.truth(),
             "boot_override": list(self.media.override),

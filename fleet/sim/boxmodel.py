@@ -6,12 +6,12 @@ compiled to byte fragments that all BMCs of a model share (field guide A.14).
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -71,6 +71,9 @@ class Dialect(StrEnum):
     SUPERMICRO = "supermicro"
     DELL = "dell"
     OPENBMC = "openbmc"
+    HPE = "hpe"
+    DMTF = "dmtf"
+    """Nobody's: as the standard has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -246,32 +249,47 @@ def load_box(model: str) -> BoxModel:
     Raises:
         ValueError: no such box; the text lists those that exist.
     """
-    for path in sorted(BOXES.glob("*.yaml")):
-        document = yaml.load(path.read_text(), Loader=_LOADER)  # noqa: S506  the C loader of safe YAML
+    for document in _documents():
         if document["model"] == model:
             return _box(document)
-        for variant in document.get("variants", ()):
-            if variant["model"] == model:
-                return _box(_overlay(document, variant))
     raise ValueError(f"no box is called {model!r}; there are {', '.join(box_names())}")
 
 
+@cache
 def box_names() -> tuple[str, ...]:
     """The models that the hall can stand in for."""
-    names: list[str] = []
+    return tuple(document["model"] for document in _documents())
+
+
+def _documents() -> Iterator[dict[str, Any]]:
+    """Every box, with what it takes over from another file (`like`) and each of its variants put in."""
     for path in sorted(BOXES.glob("*.yaml")):
-        document = yaml.load(path.read_text(), Loader=_LOADER)  # noqa: S506  the C loader of safe YAML
-        names += [document["model"], *(variant["model"] for variant in document.get("variants", ()))]
-    return tuple(names)
+        document = _complete(path)
+        variants = document.pop("variants", ())
+        yield document
+        for variant in variants:
+            yield _overlay(document, variant)
+
+
+def _complete(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.load(path.read_text(), Loader=_LOADER)  # noqa: S506  the C loader of safe YAML
+    if "like" not in document:
+        return document
+    base = _complete(BOXES / f"{document.pop('like')}.yaml")
+    base.pop("variants", None)
+    return cast("dict[str, Any]", _overlay(base, document))
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _overlay(base: Any, change: Any) -> Any:
-    if isinstance(base, dict) and isinstance(change, dict):
-        return {key: _overlay(base.get(key), change.get(key, base.get(key))) for key in {**base, **change}}
-    return change
+    """Mappings are put together, all else replaced; null takes away what the base has."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    gone = {key for key in base if key in change and change[key] is None}
+    kept = [key for key in {**base, **change} if key not in gone]
+    return {key: _overlay(base.get(key), change[key]) if key in change else base[key] for key in kept}
 
 
 def _box(document: dict[str, Any]) -> BoxModel:
@@ -295,7 +313,7 @@ def _box(document: dict[str, Any]) -> BoxModel:
         update=UpdateModel(**update | {"apply_times": tuple(update["apply_times"])}),
         actions={ROOT + path: raw["does"] for path, raw in actions.items()},
         action_values={ROOT + path: tuple(raw["values"]) for path, raw in actions.items() if "values" in raw},
-        resources=_compile(document["resources"], document["model"]),
+        resources=_compile(document["resources"] | _ethernet(document.get("ethernet", {})), document["model"]),
         hmc_prefixes=tuple(ROOT + path for path in document.get("hmc_prefixes", ())),
         media=_media(document["media"]),
         gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
@@ -326,12 +344,41 @@ def _parts(entry: dict[str, Any]) -> list[Part]:
     return [Part(item=pattern.format(n), family=family, mirrors=mirrors.format(n), **raw) for n in numbers]
 
 
+def _ethernet(interfaces: dict[str, str]) -> dict[str, Any]:
+    """Path of a Manager -> id of the interface at which the hall reaches it; the resources of both."""
+    tree: dict[str, Any] = {}
+    for manager, number in interfaces.items():
+        at = f"{manager}/EthernetInterfaces"
+        tree[at] = {"@odata.type": "#EthernetInterfaceCollection.EthernetInterfaceCollection", "Members": "children"}
+        tree[f"{at}/{number}"] = {
+            "@odata.type": "#EthernetInterface.v1_6_0.EthernetInterface",
+            "Name": "Manager Ethernet Interface",
+            "InterfaceEnabled": True,
+            "LinkStatus": "LinkUp",
+            "MACAddress": "=mac",
+            "SpeedMbps": 1000,
+            "FullDuplex": True,
+            "AutoNeg": True,
+            "HostName": "=host_name",
+            "DHCPv4": {"DHCPEnabled": True},
+            "IPv4Addresses": [
+                {"Address": "=address", "SubnetMask": "255.0.0.0", "AddressOrigin": "DHCP", "Gateway": "127.0.0.1"}
+            ],
+            "Status": {"State": "Enabled", "Health": "OK"},
+        }
+    return tree
+
+
 def _compile(tree: dict[str, Any], model: str) -> dict[str, Resource]:
     compiled: dict[str, Resource] = {}
     paths = [ROOT + path for path in tree]
     for short, raw in tree.items():
         path = ROOT + short
         document = {"@odata.id": path, "Id": path.rpartition("/")[2], "Name": path.rpartition("/")[2], **raw}
+        if f"{short}/EthernetInterfaces" in tree:
+            document["EthernetInterfaces"] = {"@odata.id": f"{path}/EthernetInterfaces"}
+        if path == ROOT:
+            document.setdefault("AccountService", {"@odata.id": f"{ROOT}/AccountService"})
         if document.get("Members") == "children":
             children = [other for other in paths if other.rpartition("/")[0] == path]
             document["Members"] = [{"@odata.id": child} for child in children]

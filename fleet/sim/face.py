@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod
+from aiohttp.web_protocol import RequestHandler
 
 from fleet.sim.bmc import Bmc
 from fleet.sim.certificates import Identity
 from fleet.sim.clock import ScaledClock
 from fleet.sim.errand import Errand, ReadMedia
+from fleet.sim.faults import Effect
 from fleet.sim.message import Answer, Fetch, Link, Request, Wire
 
 _PREFLIGHT_BYTES = 4096
@@ -42,6 +45,27 @@ class _Deaf(asyncio.Protocol):
         transport.close()
 
 
+class _Connection(RequestHandler):
+    """aiohttp's, but a method that HTTP does not know is 501 and not 400 (DSP0266, "HTTP methods")."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """See aiohttp."""
+        if isinstance(exc, BadHttpMethod):
+            self.force_close()
+            return web.Response(status=501, text='{"error":{"code":"Base.1.0.GeneralError"}}')
+        return super().handle_error(request, status, exc, message)
+
+
+class _Server(web.Server):
+    """aiohttp's, with the connections above."""
+
+    def __call__(self) -> RequestHandler:
+        """A handler for one more connection."""
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
 class Face:
     """Serves one BMC at one address until it is closed."""
 
@@ -55,15 +79,18 @@ class Face:
         *,
         puller: Puller,
         courier: Courier,
+        renew: Callable[[], Identity] | None = None,
     ) -> None:
+        """`renew()`: a new key and certificate for this address, for the fault that changes it."""
         self.bmc = bmc
         self.address = address
         self.port = port
         self._clock = clock
         self._identity = identity
+        self._renew = renew
         self._puller = puller
         self._courier = courier
-        self._web = web.Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)
+        self._web = _Server(self._respond, access_log=None, keepalive_timeout=_KEEPALIVE_S)
         self._line: asyncio.Server | None = None
         self._link = Link.REFUSED
         self._serial = asyncio.Lock()
@@ -204,6 +231,8 @@ class Face:
         if link is Link.TLS_DEAD:
             self._line = await loop.create_server(_Deaf, sock=await self._bind())
         elif link is Link.UP:
+            if self.bmc.ledger.resets and self._renew and self.bmc.faults.take(Effect.CERTIFICATE_CHANGES):
+                self._identity = self._renew()
             context = self._identity.context
             self._line = await loop.create_server(self._web, sock=await self._bind(), ssl=context, backlog=16)
 

@@ -1,5 +1,6 @@
 """The values that the markers of a box's resources stand for (`=serial`, `=version:HostBIOS_0|no-leading-zeros`)."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ def spelled(version: str, transform: str) -> str:
     """The other spelling of a version that some resources use (field guide 1.13)."""
     if transform == "no-leading-zeros":  # 01.01.03 -> 1.1.3
         return re.sub(r"\b0+(?=\d)", "", version)
+    if transform == "ilo":  # 2.72 Sep 04 2022 -> iLO 5 v2.72
+        return f"iLO 5 v{version.partition(' ')[0]}"
     if transform == "after-ver":  # BIOS Date: 08/04/2023 Ver 1.4 -> 1.4
         return version.rpartition("Ver ")[2]
     return version
@@ -51,7 +54,29 @@ def _flash_percentage(bmc: "Bmc", now: float, _: str, __: str) -> str | None:
     return None if percent is None else f"{percent}% done."
 
 
+def _mac(bmc: "Bmc", _: float, __: str, ___: str) -> str:
+    """A locally administered address, made from the serial number."""
+    digest = hashlib.sha256(bmc.spec.serial.encode()).hexdigest()
+    return ":".join(["02", *(digest[at : at + 2].upper() for at in range(0, 10, 2))])
+
+
+def _hpe_state(bmc: "Bmc", _: float, __: str, ___: str) -> str:
+    """Oem.Hpe.State of iLO (field guide 1.10)."""
+    run = bmc.updates.running
+    if run is not None:
+        return {"Starting": "Uploading"}.get(run.task.state, "Verifying" if run.task.span is None else "Writing")
+    last = next(reversed(bmc.tasks.kept.values()), None)
+    if last is None or last.ended is None:
+        return "Idle"
+    return "Complete" if last.status == "OK" else "Error"
+
+
 FACTS: dict[str, Fact] = {
+    "hpe_state": _hpe_state,
+    "percent": lambda bmc, now, *_: bmc.updates.percent(now) or 0,
+    "mac": _mac,
+    "address": lambda bmc, *_: bmc.spec.address,
+    "host_name": lambda bmc, *_: bmc.spec.name,
     "serial": _serial,
     "uuid": _uuid,
     "power": lambda bmc, *_: bmc.host.power,

@@ -36,6 +36,10 @@ class Effect(StrEnum):
     SESSIONS_EXHAUSTED = "sessions-exhausted"
     POWER_IGNORED = "power-ignored"
     AUTH_LOCKOUT = "auth-lockout"
+    HTTP = "http"
+    LOGIN_CHANGES = "login-changes"
+    CERTIFICATE_CHANGES = "certificate-changes"
+    HOST_POWERS_ON = "host-powers-on"
     GPU_MISSING = "gpu-missing"
     GPU_SLOW = "gpu-slow"
     XID = "xid"
@@ -53,10 +57,17 @@ class Effect(StrEnum):
     NO_PHONE_HOME = "no-phone-home"
     MEDIA_DROPPED = "media-dropped"
     GOLDEN_IMAGE = "golden-image"
+    SETTINGS_RESET = "settings-reset"
+    GPU_LOST_LANES = "gpu-lost-lanes"
+    DEVICE_MISSING = "device-missing"
 
 
 ALWAYS = -1
+_ALL = frozenset({"name", "effect", "select", "times"})
 _SELECT = ("model", "node", "rack", "component", "package_version", "fraction")
+_HTTP = ("path", "method", "when", "bmc_version", "skip", "status", "body", "headers", "delay_s", "drop", "merge")
+_WHEN = ("", "flashing", "staged", "restarted", "posting", "host-off")
+_DROP = ("before", "after")
 
 
 class FaultError(ValueError):
@@ -119,6 +130,21 @@ class NodeFaults:
         self.rules = rules
         self._left = {rule.name: rule.times for rule in rules}
 
+    def add(self, rules: Iterable[Rule]) -> None:
+        """From now on these hit it, too, whomever they select."""
+        for rule in rules:
+            self.rules.append(rule)
+            self._left[rule.name] = rule.times
+
+    def live(self, effect: Effect) -> list[Rule]:
+        """Rules with this effect that still strike."""
+        return [rule for rule in self.rules if rule.effect is effect and self._left[rule.name]]
+
+    def strike(self, rule: Rule) -> None:
+        """Count one strike of a rule."""
+        if rule.times != ALWAYS:
+            self._left[rule.name] -= 1
+
     def peek(self, effect: Effect, *, items: Iterable[str] = (), versions: Iterable[str] = ()) -> Rule | None:
         """The rule that `take` would use up."""
         if not self.rules:
@@ -136,8 +162,8 @@ class NodeFaults:
     def take(self, effect: Effect, *, items: Iterable[str] = (), versions: Iterable[str] = ()) -> Rule | None:
         """A rule with this effect that still strikes, counted down; None if there is none."""
         rule = self.peek(effect, items=items, versions=versions)
-        if rule is not None and rule.times != ALWAYS:
-            self._left[rule.name] -= 1
+        if rule is not None:
+            self.strike(rule)
         return rule
 
 
@@ -180,14 +206,28 @@ def _rule(raw: Any, where: str) -> Rule:
     times = raw.get("times", 1)
     if times != "always" and (not isinstance(times, int) or times < 0):
         raise FaultError(f"{where}: 'times' is a count or 'always', not {times!r}")
+    if raw["effect"] == Effect.HTTP:
+        _check_http({key: value for key, value in raw.items() if key not in _ALL}, where)
     return Rule(
         name=str(raw["name"]),
         effect=Effect(raw["effect"]),
         fraction=_fraction(select.get("fraction", 1.0), where),
         times=ALWAYS if times == "always" else times,
-        parameters={key: value for key, value in raw.items() if key not in {"name", "effect", "select", "times"}},
+        parameters={key: value for key, value in raw.items() if key not in _ALL},
         **chosen,
     )
+
+
+def _check_http(parameters: Mapping[str, Any], where: str) -> None:
+    """A misspelt parameter would be a fault that never strikes."""
+    if unknown := set(parameters) - set(_HTTP):
+        raise FaultError(f"{where}: http has no {min(unknown)!r}; it has {', '.join(_HTTP)}")
+    for key, known in (("when", _WHEN), ("drop", _DROP)):
+        if key in parameters and parameters[key] not in known:
+            raise FaultError(f"{where}: {key!r} is one of {', '.join(filter(None, known))}, not {parameters[key]!r}")
+    for key in ("merge", "headers"):
+        if not isinstance(parameters.get(key, {}), dict):
+            raise FaultError(f"{where}: {key!r} is a mapping")
 
 
 def _fraction(raw: Any, where: str) -> float:

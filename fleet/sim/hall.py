@@ -7,6 +7,7 @@ import resource
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -136,7 +137,16 @@ class Hall:
         for box_spec in layout.boxes:
             identity = authority.issue(box_spec.name, box_spec.address)
             bmc = self._bmc(box_spec, epoch)
-            face = Face(bmc, self.clock, identity, box_spec.address, box_spec.port, puller=self._pull, courier=courier)
+            face = Face(
+                bmc,
+                self.clock,
+                identity,
+                box_spec.address,
+                box_spec.port,
+                puller=self._pull,
+                courier=courier,
+                renew=partial(authority.issue, box_spec.name, box_spec.address),
+            )
             self.faces[box_spec.name] = face
             await face.open()
             listed[box_spec.name] = {

@@ -62,6 +62,8 @@ class Host:
         elif kind in {"ForceRestart", "GracefulRestart"} and self.power is Power.ON:
             lag = 1.0 if kind == "ForceRestart" else self._model.graceful_s
             self._later(lag, now, self._warm, Power.ON)
+        elif kind == "ForceRestart" and self.power is Power.OFF:  # "shut down ... and restart": DSP2046, ResetType
+            self._later(self._model.on_lag_s, now, self._on, Power.POWERING_ON)
 
     def lose(self, now: float) -> bool:
         """Main power is gone at once; returns whether the host was on or coming on."""

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 
+from fleet.sim.accounts import Accounts
 from fleet.sim.boxmodel import BmcModel
 from fleet.sim.ledger import Ledger
 
@@ -29,8 +30,8 @@ class Sessions:
         self._model = model
         self._ledger = ledger
         self._node = node
-        self._user = user
-        self._password = password
+        self._secret = password
+        self.accounts = Accounts(user, password)
         self._count = 0
         self._failures = 0
         self._locked_until = 0.0
@@ -44,11 +45,16 @@ class Sessions:
         """Lock the account."""
         self._locked_until = max(self._locked_until, until)
 
+    def change_password(self) -> None:
+        """From now on another one counts: what a reset to factory defaults does (field guide 1.9)."""
+        old = self.accounts.first.password
+        self.accounts.reset(hashlib.sha256(f"{self._node}/{old}".encode()).hexdigest()[:16])
+
     def check(self, user: str, password: str, now: float) -> bool:
         """Whether these credentials are right; a wrong pair counts towards the lockout."""
         if self.locked(now):
             return False
-        if user == self._user and password == self._password:
+        if self.accounts.matches(user, password):
             self._failures = 0
             return True
         self._ledger.failed_logins += 1
@@ -58,14 +64,14 @@ class Sessions:
             self._locked_until = now + self._model.lockout_s
         return False
 
-    def check_basic(self, header: str, now: float) -> bool:
-        """Whether an ``Authorization: Basic`` header is right."""
+    def check_basic(self, header: str, now: float) -> str:
+        """The user of an ``Authorization: Basic`` header, or empty if it is wrong."""
         try:
             text = base64.b64decode(header[6:], validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             text = ""
         user, _, password = text.partition(":")
-        return self.check(user, password, now)
+        return user if self.check(user, password, now) else ""
 
     def full(self, now: float) -> bool:
         """Whether no further session fits."""
@@ -76,7 +82,7 @@ class Sessions:
         """Open a session."""
         self._count += 1
         self._ledger.sessions_created += 1
-        token = hashlib.sha256(f"{self._node}/{self._count}/{self._password}".encode()).hexdigest()[:32]
+        token = hashlib.sha256(f"{self._node}/{self._count}/{self._secret}".encode()).hexdigest()[:32]
         session = Session(number=str(self._count), token=token, user=user, context=context, created=now, used=now)
         self.open[token] = session
         return session

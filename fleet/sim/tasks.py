@@ -113,9 +113,9 @@ class Tasks:
         document["Messages"] = [message("Task.1.0.New", f"A new task {task.uri} was created.", (task.uri,))]
         return answer(202, document, (("Location", f"{MONITORS}/{task.number}"), ("Retry-After", "30")))
 
-    def collection(self, now: float, *, expanded: bool) -> dict[str, Any]:
+    def collection(self) -> dict[str, Any]:
         """The task collection."""
-        members = [self.document(task, now) if expanded else {"@odata.id": task.uri} for task in self.kept.values()]
+        members = [{"@odata.id": task.uri} for task in self.kept.values()]
         return {
             "@odata.id": TASKS,
             "@odata.type": "#TaskCollection.TaskCollection",
@@ -153,6 +153,8 @@ class Tasks:
         task.monitor_read += 1
         if self._dialect is Dialect.OPENBMC:
             return Answer(status=204 if task.monitor_read == 1 else 404)
+        if self._dialect is Dialect.HPE:  # gone as soon as it is done (field guide F01)
+            return Answer(status=404)
         return answer(200, self.document(task, now))
 
     def job(self, task: Task, now: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from fleet.profile import (
     Push,
     Quirks,
     Rollback,
+    Setting,
     Timings,
     Trust,
 )
@@ -53,6 +54,7 @@ def read_platform(path: Path) -> Platform:
             },
             ac_cycle=_ac_cycle(reader),
             media=_media(reader.mapping("media")),
+            restores=frozenset(value.choice(Setting) for value in reader.sequence("restores")),
             timings=_timings(reader.mapping("timings")),
             quirks=_quirks(reader.mapping("quirks")),
             sources=reader.texts("sources"),

@@ -76,7 +76,7 @@ class FirmwareUpdate:
             seen = await at_the_gate(ctx, look)
             return {"sha256": target.sha256, "version": target.version, **seen, "at": ctx.clock.now()}
 
-        async def act(_intent: Json) -> Json:
+        async def act(intent: Json) -> Json:
             order = UpdateOrder(
                 component=target.component,
                 profile=part,
@@ -90,7 +90,8 @@ class FirmwareUpdate:
             finally:
                 if order.force:
                     await _restore_soon(ctx)
-            return {"task": submission.task, "note": submission.note, "at": ctx.clock.now()}
+            born = {"started": submission.started, "marker": intent["marker"]}
+            return {"task": submission.task, "note": submission.note, "at": ctx.clock.now(), **born}
 
         async def reconcile(intent: Json) -> Json | None:
             return await _find_submission(ctx, target, intent, staged_over=bool(self.always))
@@ -162,10 +163,15 @@ async def _patiently(ctx: NodeContext) -> UpdateReadiness:
 async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_over: bool) -> str:
     """Until the image is staged, or in force. UPDATE_FAILED and STEP_TIMEOUT are the ways to fail."""
     part = ctx.bmc.profile.components[target.component]
-    begun, uri = float(submitted["at"]), submitted["task"]
+    begun, uri, started = float(submitted["at"]), submitted["task"], str(submitted.get("started", ""))
     while True:
         waited = ctx.clock.now() - begun
         reading = await _read(ctx, uri)
+        if reading is not None and await _another(ctx, reading, started, submitted.get("marker")):
+            ctx.progress(None, f"{uri} is another task now: the BMC restarted and counts anew (F02)")
+            reading = None
+        elif reading is not None:
+            started = started or reading.started
         if reading is not None:
             ctx.progress(reading.percent, reading.messages[-1] if reading.messages else reading.state)
             if reading.phase in {TaskPhase.STAGED, TaskPhase.DONE}:
@@ -194,6 +200,21 @@ async def _read(ctx: NodeContext, uri: str | None) -> TaskReading | None:
     except Transient as transient:
         ctx.progress(None, f"no answer: {transient}")
         return None
+
+
+async def _another(ctx: NodeContext, reading: TaskReading, started: str, marker: Json | None) -> bool:
+    """Whether the task at our task's address is somebody else's: ids restart with a BMC, StartTime does not (F02).
+
+    A BMC that tells no StartTime is asked whether it restarted, once its task says that it has ended.
+    """
+    if started and reading.started:
+        return reading.started != started
+    if marker is None or reading.phase not in {TaskPhase.DONE, TaskPhase.FAILED}:
+        return False
+    try:
+        return await ctx.restarted_since(BootMarker(**marker)) is Restarted.YES
+    except Transient:
+        return True  # not known: versions decide
 
 
 async def _judge_failure(ctx: NodeContext, target: Target, reading: TaskReading, *, staged_over: bool) -> str:

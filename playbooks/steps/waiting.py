@@ -57,8 +57,17 @@ async def at_the_gate(ctx: NodeContext, look: Callable[[], Awaitable[Seen]]) -> 
 
 async def calm(ctx: NodeContext, *, limit_s: float) -> None:
     """Nothing flashes, nobody works on it, and it is the machine that was planned: power may be touched (field guide B.7, B.8)."""
-    await ready(ctx, limit_s=limit_s)
-    await ctx.require_identity()
+    give_up = ctx.clock.now() + limit_s
+    while True:
+        await ready(ctx, limit_s=limit_s)
+        try:
+            await ctx.require_identity()
+            break
+        except Transient as transient:  # a BMC that was flashed restarts by itself, perhaps now (field guide 1.10)
+            if ctx.clock.now() >= give_up:
+                raise
+            ctx.progress(None, f"does not say who it is: {transient}")
+            await ctx.clock.sleep(30.0)
     await ctx.require_drained()
 
 

@@ -80,6 +80,14 @@ class MemoryLedger:
         """See `SessionLedger`."""
         self.lines.append(("opened", uri, context))
 
+    async def refused(self, context: str) -> None:
+        """See `SessionLedger`."""
+        self.lines.append(("refused", context))
+
+    async def accepted(self, context: str) -> None:
+        """See `SessionLedger`."""
+        self.lines.append(("accepted", context))
+
     async def absent(self, context: str) -> None:
         """See `SessionLedger`."""
         self.lines.append(("absent", context))

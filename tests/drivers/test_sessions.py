@@ -256,7 +256,7 @@ async def test_a_session_of_before_at_our_own_address_is_gone(
     async with serving(certificate, honest) as served:
         bmc = bmc_of(driver, served, ledger)
         await bmc.connect()
-        assert await bmc.clear_sessions((f"{SESSIONS}/1",), ()) == (f"{SESSIONS}/1",)
+        assert await bmc.clear_sessions({"fleetwave-of-before": f"{SESSIONS}/1"}) == {"fleetwave-of-before"}
         assert ("DELETE", f"{SESSIONS}/1") not in served.effects()
         await bmc.close()
 

@@ -11,9 +11,10 @@ from support.rollout import HeldJournal, profile
 from support.steps import Around, Rig
 
 from fleet.errors import NodeFault, Reason
+from fleet.logins import NodeLedger
 from fleet.outlets import cut_begun, cut_over, cycle_outlets, outlet_offers, unfinished
 from fleet.ports import PowerState
-from fleet.reach import NodeLedger, connect
+from fleet.reach import connect
 from inventory.baseline import Activation
 from playbooks.steps.power import cycle_ac
 
@@ -50,9 +51,7 @@ class Bench:
         journal = HeldJournal(self.rig.path, self.clock, process, dies_at=dies_at, written=written)
         outlets = tuple(ModelOutlet(name, self.machine, process, self.elsewhere) for name in self.names)
         ctx, ledger = self.rig.context(journal, edges=Around(fed_by=outlets))
-        ctx.bmc = ModelBmc(
-            self.machine, self.rig.node, profile("fpga"), NodeLedger(str(self.rig.node.id), ledger), process
-        )
+        ctx.bmc = ModelBmc(self.machine, self.rig.node, profile("fpga"), NodeLedger(self.rig.node, ledger), process)
         try:
             effects = ctx.state.effects.items()
             begun = unfinished((key, effect.detail, effect.result) for key, effect in effects)

@@ -43,6 +43,12 @@ class NoLedger:
         """See `SessionLedger`."""
         raise AssertionError(uri, context)
 
+    async def refused(self, context: str) -> None:
+        """See `SessionLedger`."""
+
+    async def accepted(self, context: str) -> None:
+        """See `SessionLedger`."""
+
     async def absent(self, context: str) -> None:
         """See `SessionLedger`."""
         raise AssertionError(context)

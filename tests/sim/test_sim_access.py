@@ -82,7 +82,7 @@ async def test_large_body_with_a_dead_token_is_not_read(start: Start) -> None:
 
 
 async def test_bmc_restart_seen_from_outside(start: Start) -> None:
-    client = await start("DGXH100", speed=600)
+    client = await start("DGXH100", speed=150)
     before = (await client.get("/redfish/v1/Managers/BMC"))["LastResetTime"]
     await client.post("/redfish/v1/Managers/BMC/Actions/Manager.Reset", {"ResetType": "ForceRestart"})
     seen: list[str] = []

@@ -147,5 +147,5 @@ def test_a_wrong_box_is_one_clear_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fleet.sim", "--boxes", str(path), "--directory", str(tmp_path / "h")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("fleet.sim: a: no box is called 'TI-99'; there are PowerEdge R750, DGXH100,")
+    assert done.stderr.startswith("fleet.sim: a: no box is called 'TI-99'; there are ESC8000A-E12,")
     assert done.stderr.count("\n") == 1

@@ -52,4 +52,4 @@ class Late:
 def test_a_late_answer_is_an_answer(answers_s: float, says: list[PowerState | None], *, off: bool) -> None:
     clock = VirtualClock()
     machine = Late(clock=clock, answers_s=answers_s, says=says)
-    assert clock.run(power_reaches(cast(NodeContext, machine), PowerState.OFF, LIMIT_S)) is off
+    assert clock.run(power_reaches(cast("NodeContext", machine), PowerState.OFF, LIMIT_S)) is off

@@ -127,6 +127,12 @@ class NoLedger:
     async def opened(self, uri: str, context: str) -> None:
         """See fleet.ports.SessionLedger."""
 
+    async def refused(self, context: str) -> None:
+        """See `SessionLedger`."""
+
+    async def accepted(self, context: str) -> None:
+        """See `SessionLedger`."""
+
     async def absent(self, context: str) -> None:
         """See fleet.ports.SessionLedger."""
 

@@ -3,6 +3,7 @@
 No I/O and no patching: what the machine does follows from calls and the clock. `faults` say what is wrong with it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -333,17 +334,15 @@ class ModelBmc:
         machine.reset_bmc()
         raise OutcomeUnknown("bmc-reset", "the BMC is gone, as usual")
 
-    async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
+    async def clear_sessions(self, left: Mapping[str, str]) -> frozenset[str]:
         """See fleet.ports.Bmc.clear_sessions."""
         machine = await self._request()
-        doomed = {uri for uri, context in machine.sessions.items() if uri in uris or context in contexts}
+        doomed = {uri for uri, context in machine.sessions.items() if context in left}
         if self._uri in doomed:
             raise NodeFault(Reason.PROTOCOL, "asked to delete the session in use")
         for uri in doomed:
             del machine.sessions[uri]
-        for context in contexts:
-            await self._ledger.absent(context)
-        return (*uris, *doomed)
+        return frozenset(left)
 
     async def close(self) -> None:
         """See fleet.ports.Bmc.close."""

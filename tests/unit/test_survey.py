@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from support.clock import VirtualClock
 
+from fleet.attempts import Attempt
 from fleet.errors import NodeFault, Reason
 from fleet.plan import Survey
 from fleet.ports import Bmc, SessionLedger
@@ -33,6 +34,10 @@ class NoFacts:
 
     async def record(self, *events: object) -> None:
         raise AssertionError(events)
+
+    def logins_with(self, credential: str) -> tuple[Attempt, ...]:
+        """No process has tried it before."""
+        return ()
 
 
 def node(number: int, credential: str) -> Node:

@@ -47,6 +47,12 @@ class Ledger:
         assert uri, context
         self.uris.add(uri)
 
+    async def refused(self, context: str) -> None:
+        """See `SessionLedger`."""
+
+    async def accepted(self, context: str) -> None:
+        """See `SessionLedger`."""
+
     async def absent(self, context: str) -> None:
         """See `SessionLedger`."""
 

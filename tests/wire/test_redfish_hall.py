@@ -69,6 +69,12 @@ class Ledger:
         assert context in self.contexts
         self.uris.add(uri)
 
+    async def refused(self, context: str) -> None:
+        """See `SessionLedger`."""
+
+    async def accepted(self, context: str) -> None:
+        """See `SessionLedger`."""
+
     async def absent(self, context: str) -> None:
         """See `SessionLedger`. It may be one that a dead process announced."""
         self.missing.append(context)
@@ -270,10 +276,11 @@ async def test_a_session_left_by_a_dead_process_is_deleted_by_its_uri_or_its_con
         await bmc.connect()
     uris, contexts = sorted(dead.uris), tuple(dead.contexts)
     ours = driver.bmc(hall.node("smc"), profile_named("supermicro-hgx"), alive)
-    gone = await ours.clear_sessions((uris[0], "/redfish/v1/SessionService/Sessions/never-was"), (contexts[1],))
+    never = "/redfish/v1/SessionService/Sessions/never-was"
+    gone = await ours.clear_sessions({contexts[0]: uris[0], contexts[1]: "", "fleetwave-never": never})
     sessions = (await hall.truth("smc"))["sessions"]["open"]
     await ours.close()
-    assert set(uris) < set(gone)
+    assert gone == {*contexts, "fleetwave-never"}
     assert sessions == 1
     assert (await hall.truth("smc"))["sessions"]["open"] == 0
     for bmc in left:

@@ -1,16 +1,18 @@
 """Who we are to a BMC: one session, announced before it is made, deleted at the end (field guide 4, B.18)."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+from fleet.attempts import LIMIT
 from fleet.drivers.redfish import document
 from fleet.drivers.redfish.bodies import Sealed
 from fleet.drivers.redfish.channel import GONE, OK, READ_S, UNAUTHORISED, Channel, Reply, Unauthorised
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.transport import Body
-from fleet.errors import FleetError, NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import FleetError, LoginsSpent, NodeFault, NotDone, OutcomeUnknown, Reason, Transient
 from fleet.ports import SessionLedger
 from inventory.secrets import Secret
 
@@ -25,6 +27,8 @@ NOT_READY_PAUSE_S = 60.0
 """A BMC that restarted answers 401 until its PAM is up; more tries lock the account (field guide 4, F31)."""
 REFUSED = frozenset({401, 403})
 BAD_REQUEST = 400
+JUDGED = "UnauthorizedLoginAttempt"
+"""The iLO message registry's word for a wrong password; iLO gives it with a 400."""
 MADE_NOTHING = frozenset({*range(400, 500), 503})
 """Answers to a login that came from the service itself and made no session; behind another 5xx there may be one."""
 
@@ -45,6 +49,7 @@ class Session:
 
     uri: str
     context: str
+    token: Secret
 
 
 class Access:
@@ -65,10 +70,10 @@ class Access:
         """Contexts of logins that got no answer."""
         self.survivors: set[int] = set()
         """Logins whose sessions were let go of and then found alive: there was no restart."""
-        self._forgotten: dict[str, int] = {}
-        """URI -> login of sessions that were let go of."""
-        self._met: set[str] = set()
-        """URIs of sessions of ours that `clear` found alive."""
+        self.effects_sent = 0
+        """Effects that may have reached the BMC."""
+        self._forgotten: dict[int, Session] = {}
+        """Login -> the session that it opened and that was let go of."""
 
     async def open(self, *, after_restart: bool = False) -> None:
         """Read the service root and log in.
@@ -76,7 +81,7 @@ class Access:
         Raises:
             Transient: no answer, or the service has no session free.
             NodeFault: LOGIN_REFUSED, at once, but after a restart (or where this password worked before) only after
-                three tries a minute apart; UNTRUSTED_TLS; PROTOCOL.
+                three tries a minute apart, and as much later as the ledger allows; UNTRUSTED_TLS; PROTOCOL.
         """
         if self.session is not None:  # an attempt of before got this far and no further
             self.root = await self._root()
@@ -88,23 +93,30 @@ class Access:
             self.root = LOCKED_ROOT
         sessions = self._sessions()
         login = await self._login()
-        if not sessions:
-            await self.channel.use_basic(login.user, login.password.reveal())
-            self._worked = True
-            return
         tries = NOT_READY_TRIES if after_restart or self._worked else 1
         for last in range(tries, 0, -1):
-            if await self._opened(sessions, login, last=last == 1):
+            if await self._let_in(sessions, login, last=last == 1, patient=tries > 1):
                 break
             await self.channel.clock.sleep(NOT_READY_PAUSE_S)
         self._worked = True
         if self.root is LOCKED_ROOT:
             self.root = await self.get(ROOT)
-        if self._unanswered or self._forgotten:
-            await self.clear(tuple(self._forgotten), tuple(self._unanswered))
-            self.survivors |= {login for uri, login in self._forgotten.items() if uri in self._met}
-            self._unanswered.clear()
-            self._forgotten.clear()
+        await self._look_after_old_ones()
+
+    async def _let_in(self, sessions: str, login: Login, *, last: bool, patient: bool) -> bool:
+        """One login, now, or as soon as those that failed before allow one more. False: refused, though it may only be too early.
+
+        `patient`: the password is known to be right. Others are told at once when they may try again.
+        """
+        once = partial(self._opened, sessions) if sessions else self._believed
+        for _ in range(LIMIT):
+            try:
+                return await once(login, last=last)
+            except LoginsSpent as spent:
+                if not patient:
+                    raise
+                await self.channel.clock.sleep(spent.wait_s)
+        return await once(login, last=last)
 
     async def forget(self) -> None:
         """Let go of connection and session. The next login looks whether the session is gone, and deletes it if not."""
@@ -112,7 +124,7 @@ class Access:
         self.channel.use_nobody()
         session, self.session = self.session, None
         if session is not None:
-            self._forgotten[session.uri] = self.logins
+            self._forgotten[self.logins] = session
 
     async def end(self) -> None:
         """Delete the session and close the connection, as far as the BMC lets us."""
@@ -138,42 +150,77 @@ class Access:
         self, method: str, path: str, body: dict[str, Any] | Body | None, *, effect: str, read_s: float = READ_S
     ) -> Reply:
         """Send an effect, once. See `Channel.send`; 401 is a Transient: nothing was done, the next request logs in anew."""
-        await self._logged_in()
-        reply = await self.channel.send(method, path, body, effect=effect, read_s=read_s)
+        try:
+            await self._logged_in()
+            reply = await self.channel.send(method, path, body, effect=effect, read_s=read_s)
+        except NodeFault as fault:  # of the login, or of the handshake: before the first byte of the effect
+            raise NotDone(fault.reason, f"{fault}; {effect} was not sent") from fault
+        except OutcomeUnknown:
+            self.effects_sent += 1
+            raise
+        self.effects_sent += reply.status != UNAUTHORISED
         if reply.status == UNAUTHORISED:
+            if self.session is None:
+                await self._password_refused()
             await self.forget()
             raise Transient(f"{self.channel.base}: {effect} was not accepted: the session had ended: {reply.sentence}")
         return reply
 
-    async def clear(self, uris: Iterable[str], contexts: Iterable[str]) -> tuple[str, ...]:
-        """Delete sessions of ours that were left behind. See `fleet.ports.Bmc.clear_sessions`."""
+    async def clear(self, left: Mapping[str, str]) -> frozenset[str]:
+        """Delete sessions of ours that were left behind. See `fleet.ports.Bmc.clear_sessions`.
+
+        A session is ours if it shows a Context of `left`. Ids restart with a BMC: what answers at an address of ours with another
+        Context, or with none, may be anybody's. It is left to its timeout, and its address to a later look.
+        """
         sessions = self._sessions()
-        wanted = frozenset(contexts)
-        found = dict.fromkeys(path for path in map(document.path_of, uris) if path)
-        if wanted and sessions:
+        found = dict.fromkeys(path for path in map(document.path_of, left.values()) if path)
+        if sessions and not all(left.values()):
             found |= dict.fromkeys(document.member_links(await self.get(sessions)))
-        own = frozenset(map(document.path_of, uris))
-        gone: list[str] = []
-        stayed: set[str] = set()
+        alive: dict[str, str] = {}
+        gone = set(left)
         for uri in found:
             if self.session is not None and uri == self.session.uri:
-                if uri in own:  # ids restart with a BMC: the one of before is not there any more
-                    gone.append(uri)
-                continue
+                continue  # the one of before is not there any more
             reply = await self.find(uri)
-            context = "" if reply is None else document.text(reply.body, "Context")
-            ours = context in wanted or (uri in own and (not context or context.startswith(CONTEXT_PREFIX)))
-            if reply is not None and ours:
-                self._met.add(uri)
-                if not await self._deleted(uri):
-                    stayed.add(context)
-                    continue
-            if reply is None or ours or uri in own:
-                gone.append(uri)
-                await self._ledger.closed(uri)
-        for context in sorted(wanted - stayed):
-            await self._ledger.absent(context)
-        return tuple(gone)
+            if reply is None:
+                continue
+            context = document.text(reply.body, "Context")
+            if context in left:
+                alive[context] = uri
+            elif not context:
+                gone -= {one for one, at in left.items() if document.path_of(at) == uri}
+        for context, uri in alive.items():
+            if not await self._deleted(uri):
+                gone.discard(context)
+        return frozenset(gone)
+
+    async def _look_after_old_ones(self) -> None:
+        """After a login: logins that got no answer may have left a session, and one that was let go of may still stand."""
+        if self._unanswered:
+            for context in sorted(await self.clear(dict.fromkeys(self._unanswered, ""))):
+                await self._ledger.absent(context)
+            self._unanswered.clear()
+        for login, session in self._forgotten.items():
+            await self._look_after(login, session)
+        self._forgotten.clear()
+
+    async def _look_after(self, login: int, old: Session) -> None:
+        """Delete a session of ours that was let go of and stands: by its own token, which proves that it is ours."""
+        now = self.session
+        if now is None or old.uri == now.uri:  # ids restart with a BMC: the one of before is not there any more
+            return
+        self.channel.use(token=old.token.reveal(), session=old.uri)
+        try:
+            gone = await self.channel.find(old.uri) is None
+            if not gone:
+                self.survivors.add(login)
+                gone = await self._deleted(old.uri)
+        except Unauthorised:
+            gone = True
+        finally:
+            self.channel.use(token=now.token.reveal(), session=now.uri)
+        if gone:
+            await self._ledger.closed(old.uri)
 
     async def _renewing(self, read: Callable[[], Awaitable[Found]]) -> Found:
         await self._logged_in()
@@ -181,6 +228,7 @@ class Access:
             return await read()
         except Unauthorised as error:
             if self.session is None:
+                await self._password_refused()
                 raise NodeFault(Reason.LOGIN_REFUSED, f"{error}: refused; check the credential") from None
             await self.forget()
         await self.open()
@@ -213,8 +261,8 @@ class Access:
         await self._ledger.opening(context)
         reply = await self._asked(sessions, login, context)
         where = f"{self.channel.base}: login as {login.user!r}"
-        if reply.status in REFUSED:
-            await self._ledger.absent(context)
+        if reply.status in REFUSED or any(JUDGED in message.id for message in reply.told):
+            await self._ledger.refused(context)
             if last:
                 raise NodeFault(Reason.LOGIN_REFUSED, f"{where} was refused: {reply.sentence}; check the credential")
             return False
@@ -229,10 +277,34 @@ class Access:
         if not token or not uri:
             raise NodeFault(Reason.PROTOCOL, f"{where}: the service gave no session: token or address is missing")
         await self._ledger.opened(uri, context)
-        self.session = Session(uri=uri, context=context)
+        self.session = Session(uri=uri, context=context, token=Secret(token))
         self.logins += 1
         self.channel.use(token=token, session=uri)
         return True
+
+    async def _believed(self, login: Login, *, last: bool) -> bool:
+        """Basic authentication: the password goes with each request, and is tried on one that needs it before it is believed."""
+        context = CONTEXT_PREFIX + secrets.token_hex(8)
+        await self._ledger.opening(context)
+        await self.channel.use_basic(login.user, login.password.reveal())
+        try:
+            await self.channel.find(document.link(self.root, "Systems") or document.link(self.root, "Managers") or ROOT)
+        except Unauthorised as error:
+            self.channel.use_nobody()
+            await self._ledger.refused(context)
+            if last:
+                message = f"{error}: login as {login.user!r} was refused; check the credential"
+                raise NodeFault(Reason.LOGIN_REFUSED, message) from None
+            return False
+        await self._ledger.accepted(context)
+        return True
+
+    async def _password_refused(self) -> None:
+        """A password that was believed is refused (Basic): it counts, and is not sent again before it may be."""
+        self.channel.use_nobody()
+        context = CONTEXT_PREFIX + secrets.token_hex(8)
+        await self._ledger.opening(context)
+        await self._ledger.refused(context)
 
     async def _asked(self, sessions: str, login: Login, context: str) -> Reply:
         """Post the credentials, with our context, and once more without where a service knows no such property."""

@@ -1,9 +1,23 @@
 """`fleet.ports.Bmc` over Redfish: one BMC, one connection, one session, one request in flight."""
 
+from collections.abc import Mapping
+
 from fleet.drivers.digests import Digests
-from fleet.drivers.redfish import boot, document, firmware, following, layout, media, power, resets, tasks, update
+from fleet.drivers.redfish import (
+    boot,
+    document,
+    firmware,
+    following,
+    layout,
+    media,
+    power,
+    resets,
+    settings,
+    tasks,
+    update,
+)
 from fleet.drivers.redfish.access import Access
-from fleet.drivers.redfish.channel import OK
+from fleet.drivers.redfish.channel import OK, Reply
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.firmware import Expansion
 from fleet.drivers.redfish.layout import Layout
@@ -19,7 +33,7 @@ from fleet.ports import (
     UpdateOrder,
     UpdateReadiness,
 )
-from fleet.profile import Force, Profile
+from fleet.profile import Force, Profile, Setting
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -62,6 +76,11 @@ class RedfishBmc:
         """The platform, chosen once."""
         return self._profile
 
+    @property
+    def effects_sent(self) -> int:
+        """See `fleet.ports.CountsEffects`."""
+        return self._access.effects_sent
+
     async def connect(self) -> None:
         """See `fleet.ports.Bmc.connect`."""
         if self._layout is None:
@@ -94,6 +113,7 @@ class RedfishBmc:
             bios_version=document.text(system, "BiosVersion"),
             bmc_version=document.text(manager, "FirmwareVersion"),
             power_state=document.text(system, "PowerState"),
+            health=firmware.worst_health(document.child(system, "Status")),
             items=await firmware.items(self._access, found.firmware, self._expansion, self._profile.quirks),
             read_at=self._access.channel.clock.now(),
             source=self._access.channel.base,
@@ -144,7 +164,7 @@ class RedfishBmc:
     async def readiness(self) -> UpdateReadiness:
         """See `fleet.ports.Bmc.readiness`."""
         found = await self._found()
-        service = await self._access.get(found.update_service)
+        service = await self._access.get(found.update_service) if found.update_service else {"ServiceEnabled": False}
         state = document.text(document.child(service, "Status"), "State")
         alive, known = await self._tasks()
         self._known = frozenset(known)
@@ -153,6 +173,7 @@ class RedfishBmc:
             alive=alive,
             known_tasks=known,
             max_image_bytes=document.number(service, "MaxImageSizeBytes") or None,
+            forced=document.flag(document.child(service, "HttpPushUriOptions"), "ForceUpdate") is True,
         )
 
     async def submit_update(self, order: UpdateOrder) -> Submission:
@@ -166,7 +187,7 @@ class RedfishBmc:
             task = await following.task_of(self._access, found, reply, self._known)
         except (Transient, NodeFault):
             task = None  # accepted is accepted: the inventory decides how it went
-        return update.submission(reply, task)
+        return update.submission(reply, task, await self._started(reply, task))
 
     async def restore_force_flag(self) -> None:
         """See `fleet.ports.Bmc.restore_force_flag`."""
@@ -186,15 +207,23 @@ class RedfishBmc:
         """See `fleet.ports.Bmc.reset_bmc`."""
         await power.reset_bmc(self._access, await self._found())
 
-    async def clear_sessions(self, uris: tuple[str, ...], contexts: tuple[str, ...]) -> tuple[str, ...]:
+    async def clear_sessions(self, left: Mapping[str, str]) -> frozenset[str]:
         """See `fleet.ports.Bmc.clear_sessions`."""
         await self._found()
-        return await self._access.clear(uris, contexts)
+        return await self._access.clear(left)
 
     async def close(self) -> None:
         """See `fleet.ports.Bmc.close`."""
         self._layout = None
         await self._access.end()
+
+    async def settings(self) -> Mapping[str, str]:
+        """See `fleet.ports.SideEffects.settings`."""
+        return await settings.read(self._access, await self._found(), self._expansion)
+
+    async def put_back(self, what: Setting, value: str) -> None:
+        """See `fleet.ports.SideEffects.put_back`."""
+        await settings.put_back(self._access, await self._found(), what, value)
 
     async def insert_media(self, url: str) -> None:
         """See `fleet.ports.BootMedia.insert_media`."""
@@ -215,6 +244,17 @@ class RedfishBmc:
     async def clear_boot_override(self) -> None:
         """See `fleet.ports.BootMedia.clear_boot_override`."""
         await boot.clear(self._access, await self._found(), self._profile.media)
+
+    async def _started(self, reply: Reply, task: str | None) -> str:
+        """StartTime of the task that was just made; empty where the BMC does not tell, or not now."""
+        told = document.text(reply.body, "StartTime") if tasks.is_task(reply.body) else ""
+        if told or task is None:
+            return told
+        try:
+            reading = await self.read_task(task)
+        except (Transient, NodeFault):
+            return ""
+        return "" if reading is None else reading.started
 
     async def _verify(self, order: UpdateOrder) -> None:
         try:

@@ -111,7 +111,14 @@ def _item(path: str, member: Document) -> FirmwareItem:
         software_id=document.text(member, "SoftwareId"),
         updateable=document.flag(member, "Updateable"),
         state=document.text(document.child(member, "Status"), "State"),
+        health=worst_health(document.child(member, "Status")),
     )
+
+
+def worst_health(status: Document) -> str:
+    """The worse of Health and HealthRollup; empty where the BMC says neither."""
+    said = {document.text(status, "Health"), document.text(status, "HealthRollup")}
+    return next((word for word in ("Critical", "Warning", "OK") if word in said), "")
 
 
 def _by_name(found: Iterable[FirmwareItem]) -> Iterable[FirmwareItem]:

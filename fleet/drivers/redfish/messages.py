@@ -38,8 +38,15 @@ BUSY = frozenset(
     }
 )
 """Refusals that pass by themselves (field guide F15, F24, 1.10)."""
-BUSY_WORDS = ("update is in progress", "update in progress", "not finished booting", "not fully booted", "not ready")
-"""The same without a message of its own (BlueField, AMI: field guide 1.8, 1.2)."""
+BUSY_WORDS = (
+    "update is in progress",
+    "update in progress",
+    "not finished booting",
+    "not fully booted",
+    "not ready",
+    "retry the operation once",
+)
+"""The same without a message of its own (BlueField, AMI, an ERoT that copies its slots: field guide 1.8, 1.2, F45)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

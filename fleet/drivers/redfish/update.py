@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from fleet.drivers.redfish import bodies, document, messages, resets
 from fleet.drivers.redfish.access import Access
-from fleet.drivers.redfish.channel import OK, READ_S, Reply
+from fleet.drivers.redfish.channel import FORBIDDEN, OK, READ_S, Reply
 from fleet.drivers.redfish.document import Document
 from fleet.drivers.redfish.layout import Layout
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
@@ -53,9 +53,9 @@ async def submit(access: Access, service: Document, order: UpdateOrder, images: 
     )
 
 
-def submission(reply: Reply, task: str | None) -> Submission:
+def submission(reply: Reply, task: str | None, started: str) -> Submission:
     """What the journal keeps of an accepted image."""
-    return Submission(task=task, status=reply.status, note=messages.sentence(reply.told)[:500])
+    return Submission(task=task, status=reply.status, note=messages.sentence(reply.told)[:500], started=started)
 
 
 async def _multipart(
@@ -148,7 +148,8 @@ def _judged(reply: Reply, what: str) -> Reply:
             Reason.UPDATE_REJECTED,
             f"{what}: the image is larger than the BMC takes, or the session had ended: {reply.sentence}",
         )
-    raise NodeFault(Reason.UPDATE_REJECTED, f"{what} was refused: {reply.sentence}")
+    hint = "; a licence may be missing, or this user's role is too low (F25)" if reply.status == FORBIDDEN else ""
+    raise NodeFault(Reason.UPDATE_REJECTED, f"{what} was refused: {reply.sentence}{hint}")
 
 
 async def set_force_flag(access: Access, layout: Layout, *, force: bool) -> None:
@@ -156,7 +157,7 @@ async def set_force_flag(access: Access, layout: Layout, *, force: bool) -> None
 
     Raises:
         Transient: not known to be set; doing it again is safe.
-        NodeFault: UPDATE_REJECTED: the BMC has no such flag or refuses.
+        NodeFault: UPDATE_REJECTED: the BMC has no such flag or refuses to set it.
     """
     service = await access.get(layout.update_service)
     options = document.child(service, "HttpPushUriOptions")
@@ -168,6 +169,7 @@ async def set_force_flag(access: Access, layout: Layout, *, force: bool) -> None
     except OutcomeUnknown as error:
         raise Transient(str(error)) from None
     if reply.status not in OK:
-        raise NodeFault(
-            Reason.UPDATE_REJECTED, f"{access.channel.base}: ForceUpdate={force} was refused: {reply.sentence}"
-        )
+        refusal = f"{access.channel.base}: ForceUpdate={force} was refused: {reply.sentence}"
+        if reply.status in BUSY or not force:  # to set it back is tried until it is done
+            raise Transient(refusal, retry_after_s=reply.retry_after_s)
+        raise NodeFault(Reason.UPDATE_REJECTED, refusal)

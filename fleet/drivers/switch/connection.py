@@ -20,7 +20,7 @@ from paramiko.ssh_exception import BadHostKeyException, SSHException
 
 from fleet.clock import Clock
 from fleet.drivers.switch.replies import excerpt
-from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import NotDone, OutcomeUnknown, Reason, Transient
 from inventory.model import SecretRef
 from inventory.secrets import SecretError, resolve
 
@@ -137,7 +137,7 @@ class Terminal:
         except (NetmikoBaseException, SSHException, OSError, EOFError) as error:
             raise Transient(f"{self.name}: no answer to 'enable' ({_cause(error)})") from None
         except ValueError:  # Netmiko's word for a refused secret
-            raise NodeFault(Reason.LOGIN_REFUSED, f"{self.name} refuses the enable secret") from None
+            raise NotDone(Reason.LOGIN_REFUSED, f"{self.name} refuses the enable secret") from None
 
     def close(self) -> None:
         """Leave at once: no session of ours is open, and a broken link would let a farewell wait for its timeout."""
@@ -146,9 +146,9 @@ class Terminal:
 
 
 def known_hosts_line(access: SwitchAccess) -> str:
-    """The pinned key, as a known_hosts file has it. Raises NodeFault where none, or no key, was declared."""
+    """The pinned key, as a known_hosts file has it. Raises NotDone where none, or no key, was declared."""
     if not _HOST_KEY.fullmatch(access.host_key):
-        raise NodeFault(
+        raise NotDone(
             Reason.UNTRUSTED_TLS,
             f"no SSH host key is known for {access.name}: declare the key that the switch itself shows, `ssh-ed25519 AAAA...`",
         )
@@ -159,7 +159,7 @@ def known_hosts_line(access: SwitchAccess) -> str:
 def open_terminal(access: SwitchAccess, known_hosts: Path, clock: Clock) -> Terminal:
     """Log in. `known_hosts` holds this switch's key and nothing else.
 
-    Raises Transient, or NodeFault UNTRUSTED_TLS (another host key) or LOGIN_REFUSED.
+    Raises Transient, or NotDone: UNTRUSTED_TLS (another host key) or LOGIN_REFUSED.
     """
     try:
         password = resolve(access.password)
@@ -181,9 +181,9 @@ def open_terminal(access: SwitchAccess, known_hosts: Path, clock: Clock) -> Term
             keepalive=_KEEPALIVE_S,
         )
     except SecretError as error:
-        raise NodeFault(Reason.LOGIN_REFUSED, f"{access.name}: {error}") from None
+        raise NotDone(Reason.LOGIN_REFUSED, f"{access.name}: {error}") from None
     except NetmikoAuthenticationException:
-        raise NodeFault(Reason.LOGIN_REFUSED, f"{access.name} refuses the login of {access.user}") from None
+        raise NotDone(Reason.LOGIN_REFUSED, f"{access.name} refuses the login of {access.user}") from None
     except (
         NetmikoBaseException,
         SSHException,
@@ -200,7 +200,7 @@ def open_terminal(access: SwitchAccess, known_hosts: Path, clock: Clock) -> Term
 def _raise_untrusted(access: SwitchAccess, error: BaseException) -> None:
     cause = error.__context__
     if isinstance(cause, BadHostKeyException) or "not found in known_hosts" in str(cause):
-        raise NodeFault(
+        raise NotDone(
             Reason.UNTRUSTED_TLS,
             f"{access.name} ({access.address}:{access.port}) shows another SSH host key than the declared one: nothing was"
             " sent; compare it at the switch itself",

@@ -1,0 +1,151 @@
+"""A hall in memory: a simulated BMC for every node, at the addresses where the inventory has them, on one virtual clock."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fleet.clock import as_utc
+from fleet.drivers.redfish.driver import TransportMaker
+from fleet.edges import Outlet
+from fleet.errors import UsageError
+from fleet.limits import Limits
+from fleet.sim.bmc import Bmc, BoxSpec
+from fleet.sim.boxmodel import box_names, load_box
+from fleet.sim.faults import FaultBook
+from fleet.sim.layout import complete_box
+from fleet.twin.clock import VirtualClock
+from fleet.twin.port import Port, Puller, nobody_serves
+from fleet.twin.transport import TwinTransport
+from fleet.words import plural
+from inventory.model import Bmc as DeclaredBmc
+from inventory.model import Credential, CredentialId, Node, Pdu, SecretRef, SecretScheme
+
+if TYPE_CHECKING:
+    from fleet.twin.power import TwinPower
+
+CREDENTIAL = CredentialId("twin")
+_USER, _PASSWORD = "admin", "rehearsal"
+"""Nobody listens: it opens nothing outside this process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinSpec:
+    """A hall to be built."""
+
+    nodes: tuple[Node, ...]
+    clock: VirtualClock
+    versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Node -> inventory item or family -> version installed at the start; the box's own where nothing is said."""
+    seed: int = 0
+    faults: FaultBook = field(default_factory=FaultBook)
+    puller: Puller = nobody_serves
+    pdus: tuple[Pdu, ...] = ()
+    """Those whose outlets feed these nodes and can be switched."""
+
+
+def require_boxes(nodes: Iterable[Node]) -> None:
+    """Raises UsageError where there is no simulated box for a node's model."""
+    known = box_names()
+    unknown = Counter(node.model for node in nodes if node.model not in known)
+    if unknown:
+        first = min(unknown)
+        raise UsageError(
+            f"there is no simulated box for {', '.join(sorted(unknown))} ({plural(unknown.total(), 'node')}): how such a machine"
+            f" behaves is not known here. Leave them out with --select '!model={first}'; there are boxes for {', '.join(known)}"
+        )
+
+
+class TwinHall:
+    """Built at once; there is nothing to start or to stop. Its faults hit the same nodes as those of a hall over TLS."""
+
+    def __init__(self, spec: TwinSpec) -> None:
+        """Raises UsageError where nobody knows how a node's model behaves."""
+        require_boxes(spec.nodes)
+        self._clock = spec.clock
+        self._origin = spec.clock.now()
+        self._ports: dict[tuple[str, int], Port] = {}
+        self.bmcs: dict[str, Bmc] = {}
+        """By node."""
+        for node in spec.nodes:
+            bmc = self._bmc(spec, node)
+            self.bmcs[str(node.id)] = bmc
+            port = Port(bmc, spec.clock, origin=self._origin, puller=spec.puller)
+            self._ports[node.bmc.address, node.bmc.port] = port
+        self._power = _power(spec, self.bmcs, self._origin) if any(pdu.mib for pdu in spec.pdus) else None
+
+    def _bmc(self, spec: TwinSpec, node: Node) -> Bmc:
+        box = BoxSpec(
+            name=str(node.id),
+            model=node.model,
+            rack=str(node.rack),
+            slot=node.slot,
+            address=node.bmc.address,
+            port=node.bmc.port,
+            serial=node.serial or "",
+            uuid=node.uuid or "",
+            feeds=tuple(map(str, node.feeds)),
+            versions=spec.versions.get(str(node.id), {}),
+            host_address="127.0.0.1",
+        )
+        return Bmc(
+            complete_box(box),
+            load_box(node.model),
+            user=_USER,
+            password=_PASSWORD,
+            seed=spec.seed,
+            faults=spec.faults,
+            epoch=as_utc(self._origin),
+        )
+
+    def transports(self, limits: Limits) -> TransportMaker:
+        """What a RedfishDriver takes as its `transport`: the way to each BMC of this hall, and to no other machine."""
+
+        def way(bmc: DeclaredBmc) -> TwinTransport:
+            return TwinTransport(self._ports.get((bmc.address, bmc.port)), limits)
+
+        return way
+
+    def outlets(self, node: Node) -> tuple[Outlet, ...]:
+        """The outlets that feed a node; none where one of its feeds cannot be switched."""
+        return self._power.outlets(node) if self._power is not None else ()
+
+    def truth(self) -> dict[str, Any]:
+        """The ground truth, as a hall over TLS tells it (fleet.sim.truth), but for what only a process has."""
+        now = self._clock.now() - self._origin
+        nodes = {}
+        for name, bmc in self.bmcs.items():
+            bmc.agenda.advance(now)
+            nodes[name] = bmc.truth()
+        requests = sum(bmc.ledger.requests for bmc in self.bmcs.values())
+        return {"now": now, "nodes": nodes, "process": {"requests": requests}}
+
+    def starts(self) -> Iterator[tuple[float, float]]:
+        """(from, to) of every start of a host: its POST, also one that is not over."""
+        now = self._clock.now() - self._origin
+        for bmc in self.bmcs.values():
+            bmc.agenda.advance(now)
+            for boot in bmc.ledger.boots:
+                yield max(0.0, boot["at"] - bmc.host.post_s), boot["at"]
+            if bmc.host.posting(now):
+                yield bmc.host.last_reset, bmc.host.post_until
+
+
+def _power(spec: TwinSpec, bmcs: Mapping[str, Bmc], origin: float) -> "TwinPower":
+    from fleet.twin.power import TwinPower  # noqa: PLC0415 (pysnmp takes 0.4 s to import)
+
+    return TwinPower(spec.pdus, bmcs, spec.faults, spec.clock, origin=origin)
+
+
+def in_twin(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The nodes as a twin has them: where they are, with its login, and without an OS that could be reached."""
+    return tuple(replace(node, bmc=replace(node.bmc, credential=CREDENTIAL), host=None) for node in nodes)
+
+
+def credential(directory: Path) -> Credential:
+    """The login of every twin. Its password lies in `directory`, since a password is always fetched from somewhere."""
+    path = directory / "password"
+    path.touch(mode=0o600)
+    path.write_text(_PASSWORD)
+    return Credential(id=CREDENTIAL, user=_USER, password=SecretRef(scheme=SecretScheme.FILE, name=str(path)))

@@ -1,0 +1,240 @@
+"""Field guide 6, E: the fleet, and imaging. F51 to F60, against the hall over TLS."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from failure_rig import CONFIRMED, DGX, GB300, UPLOAD, Site, ended, error, free_port, harmless, http, rule, site
+from modes import Answer, mode, not_handled
+from support.imaging import Life, Place, process
+
+from fleet import events as ev
+from fleet.drivers.ssh import SshAddress
+from fleet.errors import NodeFault, Reason
+from fleet.exits import Exit
+from fleet.recipe import ACTIVATE, UPDATE
+from fleet.sim.osimage import build_os_image
+from fleet.state import NodeStatus
+from fleet.step import Met, StepSpec
+from fleet.vendors import profile_named
+from inventory.baseline import ComponentBaseline
+from inventory.model import Credential, CredentialId, SecretRef
+from playbooks.steps.image import OsImage
+
+not_handled(
+    "F51",
+    symptom="Nodes share a chassis: the AC cycle of one takes its neighbours along.",
+    does="Racks and feeds limit how many nodes are out at once, and an outlet that feeds more than its node is"
+    " refused by what it draws; a"
+    " shared chassis is not known to the inventory and not locked.",
+)
+
+
+@mode(
+    "F52",
+    symptom="An NVLink domain with mixed versions of switch and compute trays.",
+    answer=Answer.REFUSED,
+    does="Trays of NVL racks are recognised and read-only: no rollout touches one. Rollouts by whole domains do not exist yet.",
+)
+async def test_f52_a_tray_of_a_rack_wide_domain_is_not_touched(tmp_path: Path) -> None:
+    async with site(tmp_path, GB300, DGX) as place:
+        plan = await place.planned(place.component(DGX, "bmc"))
+        assert (plan.nodes["gpu1"].profile, plan.nodes["gpu1"].reason) == ("gb300-nvl", Reason.UNKNOWN_HARDWARE)
+        await place.ran()
+        assert [place.truth(n)["submits"] for n in (0, 1)] == [0, 1]
+
+
+not_handled(
+    "F53",
+    symptom="A thousand BMCs pull from one image server.",
+    does="Images of firmware are pushed wherever a way is known, and waves and `max_in_flight` bound how many nodes"
+    " are at it. Bytes per second of"
+    " the image server are not budgeted by any command.",
+)
+
+
+@mode(
+    "F54",
+    symptom="The same failure in several nodes.",
+    answer=Answer.HELD,
+    does="One failed canary halts the rollout at once, later the failure budget does; the sentence names the"
+    " commonest reason. There is no"
+    " threshold of its own for one signature.",
+)
+@pytest.mark.parametrize(("waves", "budget", "touched"), [((1, 4), 4, 1), ((4,), 1, 2)], ids=["canary", "budget"])
+async def test_f54_failures_halt_the_rollout(tmp_path: Path, waves: tuple[int, ...], budget: int, touched: int) -> None:
+    async with site(tmp_path, *[DGX] * 4, rules=[rule("update-fails", times="always")]) as place:
+        plan = await place.planned(place.component(DGX, "bmc"), waves=waves, failure_budget=budget, max_in_flight=1)
+        assert not plan.refused
+        assert await place.ran() is Exit.HALTED
+        assert sum(place.truth(n)["submits"] for n in range(4)) == touched
+        assert sum(place.node(n).status is NodeStatus.PENDING for n in range(4)) == 4 - touched
+        (halt,) = place.of(ev.RolloutHalted)
+        assert Reason.UPDATE_FAILED.value in halt.message
+
+
+@asynccontextmanager
+async def imaging(place: Site) -> AsyncIterator[tuple[OsImage, Life]]:
+    """A process that installs 24.04 on the first node."""
+    node, document = place.nodes[0], json.loads((place.hall.spec.directory / "hall.json").read_text())
+    image = place.directory / "ubuntu.iso"
+    sha256 = build_os_image(image, version_id="24.04", size_bytes=1 << 20)
+    password = SecretRef.parse(f"file:{place.hall.spec.directory / 'password'}")
+    host, told = document["hosts"]["gpu1"], document["bmcs"]["gpu1"]
+    made = Place(
+        hall=document,
+        clock=place.clock,
+        node=node,
+        ssh=SshAddress(host=host["address"], port=host["port"], user=document["host_user"]),
+        profile=profile_named("dgx-h100"),
+        credential=Credential(id=CredentialId("bmc"), user="admin", password=password),
+        identity=(told["serial"], told["uuid"]),
+        directory=place.directory / "homes",
+        port=free_port(),
+    )
+    async with process(made) as life:
+        yield OsImage(image=str(image), sha256=sha256, release="24.04"), life
+
+
+async def installed(place: Site) -> dict[str, Any]:
+    """The OS is there, once, and nothing is left of how it came; the truth."""
+    async with imaging(place) as (step, life):
+        await step.apply(life.ctx)
+        assert await step.check(life.ctx) == Met("runs 24.04")
+    truth = place.truth()
+    assert truth["image_write_counts"] == {step.sha256: 1}
+    assert (truth["boot_override"][0], truth["media"], truth["phone_homes"]) == ("Disabled", None, 1)
+    return truth
+
+
+async def not_installed(place: Site) -> tuple[Reason, str]:
+    """Why not; media and override are taken back."""
+    async with imaging(place) as (step, life):
+        with pytest.raises(NodeFault) as caught:
+            await step.apply(life.ctx)
+    assert (place.truth()["boot_override"][0], place.truth()["media"]) == ("Disabled", None)
+    return caught.value.reason, str(caught.value)
+
+
+@mode(
+    "F55",
+    symptom="A reset for activation consumes the boot override; a stale Continuous installs for ever.",
+    answer=Answer.MASTERED,
+    does="All activations come before the next step of the playbook. The override is set for once, read back, and"
+    " cleared after the"
+    " installation, also where somebody had left Continuous.",
+)
+async def test_f55_a_stale_override_installs_once_and_is_cleared(tmp_path: Path) -> None:
+    async with site(tmp_path, DGX) as place:
+        place.hall.bmcs["gpu1"].media.override = ("Continuous", "Cd")
+        truth = await installed(place)
+        assert [boot["from"] for boot in truth["boots"]].count("media") == 1
+
+
+@mode("F55")
+async def test_f55_firmware_is_in_force_before_anything_is_installed(tmp_path: Path) -> None:
+    async with site(tmp_path, DGX) as place:
+        image = StepSpec("os.image", {"image": "x.iso", "sha256": "0" * 64, "release": "24.04"})
+        plan = await place.planned(place.component(DGX, "bmc"), place.component(DGX, "bios"), steps=[image])
+        (recipe,) = plan.recipes.values()
+        assert [step.name for step in recipe.steps] == [UPDATE, UPDATE, ACTIVATE, "os.image"]
+
+
+@mode(
+    "F56",
+    symptom="Virtual media: stale, inserted but unreadable, dropped in the middle.",
+    answer=Answer.HELD,
+    does="Every slot is ejected first, Inserted is polled for a minute, and only the installer's phone-home counts."
+    " Without it: media out, override"
+    " cleared, node held. No second try and no HTTP boot by itself.",
+)
+async def test_f56_stale_media_are_taken_out_first(tmp_path: Path) -> None:
+    async with site(tmp_path, DGX) as place:
+        media = place.hall.bmcs["gpu1"].media
+        for slot in media.model.slots:
+            answer = media.post(
+                f"{slot}/Actions/VirtualMedia.InsertMedia",
+                json.dumps({"Image": "http://10.0.0.1/old.iso", "UserName": "", "Password": ""}).encode(),
+                place.hall.clock.now(),
+            )
+            assert answer is not None
+            assert answer.status == 204
+        await installed(place)
+
+
+@mode("F56")
+@pytest.mark.parametrize(
+    ("effect", "says"), [("image-unreadable", "could not be read"), ("media-dropped", "no phone-home")]
+)
+async def test_f56_media_that_do_not_boot_hold_the_node(tmp_path: Path, effect: str, says: str) -> None:
+    async with site(tmp_path, DGX, rules=[rule(effect)]) as place:
+        reason, message = await not_installed(place)
+        assert (reason, says in message) == (Reason.IMAGE_FAILED, True)
+
+
+@mode(
+    "F57",
+    symptom="The installer ran on another machine, or wrote another disk: cables are swapped.",
+    answer=Answer.HELD,
+    does="Serial and UUID in the phone-home must be those of the plan; the token is good for one installation. Which"
+    " disk was written is what the"
+    " image itself decides.",
+)
+async def test_f57_a_phone_home_of_another_machine_holds_the_node(tmp_path: Path) -> None:
+    async with site(tmp_path, DGX, DGX, rules=[rule("wrong-identity", select={"node": "gpu1"})]) as place:
+        reason, message = await not_installed(place)
+        assert (reason, "F57" in message) == (Reason.IDENTITY_MISMATCH, True)
+        assert place.truth(1)["image_writes"] == []
+
+
+@mode(
+    "F58",
+    symptom="A node comes back from repair with old parts.",
+    answer=Answer.NOT_HANDLED,
+    does="No loop looks by itself: the next plan reads the node anew and flashes what differs. Serials of parts are not kept.",
+)
+async def test_f58_the_next_rollout_finds_old_firmware_of_a_new_part(tmp_path: Path) -> None:
+    async with site(tmp_path, DGX) as place:
+        assert ended(await place.rolled_out(place.component(DGX, "bmc"))) == CONFIRMED
+        repaired = place.hall.bmcs["gpu1"].firmware
+        repaired.parts["HostBMC_0"].active = "23.11.21"
+        repaired.revision += 1
+        (tmp_path / "again").mkdir()
+        later = replace(place, directory=tmp_path / "again", events=[])
+        assert ended(await later.rolled_out(later.component(DGX, "bmc"))) == CONFIRMED
+        assert later.flashes("HostBMC_0") == [("24.09.17", "done")] * 2
+        assert harmless(later.truth())
+
+
+@mode(
+    "F59",
+    symptom="The event log or the log store is full and blocks the update.",
+    answer=Answer.HELD,
+    does="Held with the BMC's words; no log is exported or cleared by itself.",
+)
+async def test_f59_a_full_log_is_not_cleared(tmp_path: Path) -> None:
+    full = http(UPLOAD, status=507, body=error("Base.1.12.InsufficientStorage", "The log storage is full."))
+    async with site(tmp_path, DGX, rules=[full, http("*/LogServices/*", method="POST", status=200, body="")]) as place:
+        node = await place.rolled_out(place.component(DGX, "bmc"))
+        assert ended(node) == (NodeStatus.QUARANTINED, Reason.UPDATE_REJECTED.value)
+        assert "The log storage is full" in node.message
+        assert harmless(place.truth())
+
+
+@mode(
+    "F60",
+    symptom="NIC and DPU firmware needs a tool on the host (mlxfwmanager, flint).",
+    answer=Answer.REFUSED,
+    does="There is no such step: a baseline with a component that the platform's profile cannot update is refused by the plan.",
+)
+async def test_f60_a_component_that_redfish_cannot_update_is_refused(tmp_path: Path) -> None:
+    async with site(tmp_path, DGX) as place:
+        nic: ComponentBaseline = replace(place.component(DGX, "bmc"), key="nic")
+        refused = (await place.planned(nic)).nodes["gpu1"]
+        assert refused.reason == Reason.COMPONENT_MISSING
+        assert "has no component 'nic'" in refused.message
+        assert harmless(place.truth())

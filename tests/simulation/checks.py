@@ -1,0 +1,392 @@
+"""The invariants of rollout-science 4.3, on one history: its journal against what its machines really felt.
+
+None of these asks our own fold, policy or plan: caps come from the drawing, statuses are counted anew, versions are the machines'.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from fleet import events as ev
+from fleet.events import encode
+from fleet.sim.faults import Effect
+from simulation.goods import MIDDLE, NEW, OLD, PARTS, image
+from simulation.history import History
+from simulation.witness import often
+
+PASSWORD = "rehearsal"
+"""Of every BMC in a twin."""
+_SETTLED_S = 300.0
+"""A machine that was swapped so long ago was looked at since."""
+_BMC = {Effect.BMC_DEAD, Effect.BAD_IMAGE}
+_ACTIVE, _OUT, _ENDED = "active", "quarantined", "ended"
+
+Check = Callable[[History], Iterator[str]]
+
+
+def violations(history: History) -> list[str]:
+    """What must not be, each with the name of its invariant."""
+    found = [f"{name}: {text}" for name, check in CHECKS.items() for text in check(history)]
+    return [*(f"I10: {bug}" for bug in history.bugs), *found]
+
+
+def once(history: History) -> Iterator[str]:
+    """I1: no effect more often than it was announced; nothing cut; nothing bricked but by what was drawn."""
+    for (node, announced, what, detail), times in often(history.witness.done).items():
+        if times > 1:
+            yield f"{node}: {what} {detail[:12]} came {times} times under the one intent {announced}"
+    bad = {rule.name for rule in history.drawing.faults.rules if rule.effect in _BMC}
+    for node, box in history.truth["nodes"].items():
+        if box["power_cuts_in_flash"]:
+            yield f"{node}: power was cut {box['power_cuts_in_flash']} times while something was being written"
+        if box["interrupted_posts"]:
+            yield f"{node}: a POST was interrupted {box['interrupted_posts']} times (F44)"
+        if box["bricked"] and not bad & set(box["faults"]):
+            yield f"{node}: bricked: {box['bricked']}"
+
+
+def owned(history: History) -> Iterator[str]:
+    """I2: nothing is done by a process that another has superseded."""
+    yield from history.witness.intruders
+
+
+@dataclass(slots=True)
+class _Pace:
+    """Counted from the journal alone."""
+
+    status: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, bool] = field(default_factory=dict)
+    """Node -> whether it is of the canary."""
+    accepted: int = 0
+    wave: int = -1
+    approved: set[int] = field(default_factory=set)
+    ended_at: dict[str, float] = field(default_factory=dict)
+
+
+def paced(history: History) -> Iterator[str]:
+    """I3: never more in flight than any cap allows; waves, bake, approval, canary and budget as the playbook says."""
+    planned = _plan(history)
+    if planned is None:
+        return
+    order, waves = planned
+    spec, nodes = history.drawing.spec, {str(node.id): node for node in history.drawing.nodes}
+    approve = _approvals(spec.waves, spec.approve, len(order))
+    pace = _Pace()
+    for item in history.recorded:
+        match item.event:
+            case ev.WaveOpened(wave=wave):
+                before = order[: waves[wave - 1]] if wave else []
+                open_still = [node for node in before if pace.status.get(node) in {None, _ACTIVE}]
+                if open_still or wave != pace.wave + 1:
+                    yield f"wave {wave} opened at {item.seq} after wave {pace.wave}, with {open_still} unfinished"
+                if wave in approve and wave not in pace.approved:
+                    yield f"wave {wave} opened at {item.seq} without approval"
+                baked = max((pace.ended_at.get(node, 0.0) for node in before), default=0.0) + spec.bake_s
+                if wave and item.at < baked:
+                    yield f"wave {wave} opened at {item.seq}, {baked - item.at:.0f} s too early"
+                if (halts := _halts(pace, spec.failure_budget, len(waves))) is not None:
+                    yield f"wave {wave} opened at {item.seq} although {halts}"
+                pace.wave = wave
+            case ev.WaveApproved(wave=wave):
+                pace.approved.add(wave)
+            case ev.NodeAdmitted(node=node):
+                fresh = pace.status.get(node) is None
+                pace.status[node] = _ACTIVE
+                if node not in order[: waves[pace.wave]] or pace.wave < 0:
+                    yield f"{node} was admitted at {item.seq} in wave {pace.wave}, to which it does not belong"
+                if fresh and (halts := _halts(pace, spec.failure_budget, len(waves))) is not None:
+                    yield f"{node} was admitted at {item.seq} although {halts}"
+                if fresh:
+                    yield from _caps(pace, history, nodes, item.seq)
+            case ev.NodeRollingBack(node=node):
+                pace.failed[node] = node in order[: waves[0]]
+            case ev.NodeQuarantined(node=node):
+                pace.status[node], pace.ended_at[node] = _OUT, item.at
+                pace.failed[node] = node in order[: waves[0]]
+            case ev.NodeConfirmed(node=node) | ev.NodeRolledBack(node=node):
+                pace.status[node], pace.ended_at[node] = _ENDED, item.at
+            case ev.RolloutContinued(accepted_failures=accepted):
+                if accepted > len(pace.failed):
+                    yield f"{accepted} failures were accepted at {item.seq}, there are {len(pace.failed)}"
+                pace.accepted = accepted
+            case _:
+                pass
+
+
+def _plan(history: History) -> tuple[list[str], list[int]] | None:
+    """Nodes in the order of admission, and the size of each wave, from the drawing's own numbers."""
+    for item in history.recorded:
+        if isinstance(item.event, ev.RolloutPlanned):
+            order = list(item.event.plan["order"])
+            return order, _sizes(history.drawing.spec.waves, len(order))
+    return None
+
+
+def _sizes(amounts: tuple[object, ...], count: int) -> list[int]:
+    sizes: list[int] = []
+    for amount in (*amounts, count):
+        size = min(int(str(amount)), count)
+        if size > (sizes[-1] if sizes else 0):
+            sizes.append(size)
+    return sizes
+
+
+def _approvals(amounts: tuple[object, ...], asked: tuple[int, ...], count: int) -> set[int]:
+    """Waves, from 0, that wait for a person."""
+    return {len(_sizes(amounts[: number - 1], 0) or _before(amounts[: number - 1], count)) for number in asked}
+
+
+def _before(amounts: tuple[object, ...], count: int) -> list[int]:
+    sizes: list[int] = []
+    for amount in amounts:
+        size = min(int(str(amount)), count)
+        if size > (sizes[-1] if sizes else 0):
+            sizes.append(size)
+    return sizes
+
+
+def _halts(pace: _Pace, budget: object, waves: int) -> str | None:
+    """Why nothing new may start: what a person has not accepted."""
+    new = len(pace.failed) - pace.accepted
+    if new <= 0:
+        return None
+    if waves > 1 and pace.wave == 0 and any(pace.failed.values()):
+        return f"the canary failed ({sorted(pace.failed)}) and {pace.accepted} failures are accepted"
+    if new > int(str(budget)):
+        return f"{new} failures are above the budget of {budget}"
+    return None
+
+
+def _caps(pace: _Pace, history: History, nodes: Mapping[str, object], seq: int) -> Iterator[str]:
+    spec = history.drawing.spec
+    active = [name for name, status in pace.status.items() if status == _ACTIVE]
+    if len(active) > int(str(spec.max_in_flight)):
+        yield f"{len(active)} in flight at {seq}, at most {spec.max_in_flight} may be"
+    out = [node for node in history.drawing.nodes if pace.status.get(str(node.id)) in {_ACTIVE, _OUT}]
+    for cap, of in ((spec.rack, lambda node: {str(node.rack)}), (spec.feed, lambda node: {str(x) for x in node.feeds})):
+        if cap is None:
+            continue
+        for domain in {name for node in out for name in of(node)}:
+            here = sum(domain in of(node) for node in out)
+            if here > max(1, int(str(cap))):
+                yield f"{here} nodes of {domain} are out at {seq}, at most {cap} may be"
+
+
+def windowed(history: History) -> Iterator[str]:
+    """I5: nothing starts outside the window."""
+    window = history.drawing.spec.window
+    if window is None:
+        return
+    hour = int(window.start[:2])
+    taken: set[str] = set()
+    for item in history.recorded:
+        first = isinstance(item.event, ev.NodeAdmitted) and item.event.node not in taken
+        if isinstance(item.event, ev.NodeAdmitted):
+            taken.add(item.event.node)
+        if first or isinstance(item.event, ev.WaveOpened):
+            now = datetime.fromtimestamp(item.at, UTC)
+            since = ((now.hour - hour) % 24) * 3600 + now.minute * 60 + now.second
+            if since >= window.length_s:
+                yield f"{item.event.kind} at {item.seq} ({now:%H:%M}), the window is {window}"
+
+
+def identified(history: History) -> Iterator[str]:
+    """I6: nothing is flashed, and no power sequence begins, on a machine that is not the planned one."""
+    swapped = history.witness.shown
+    for done in history.witness.done:
+        since = swapped.get(done.node)
+        if since is not None and done.at > since + _SETTLED_S and done.what == "submit":
+            yield f"{done.node}: {done.what} {done.detail[:12]} at {done.at:.0f}, another machine since {since:.0f}"
+    begun: set[tuple[str, str]] = set()
+    for item in history.recorded:
+        if isinstance(item.event, ev.IntentRecorded):
+            key = (item.event.node, item.event.effect)
+            since = swapped.get(item.event.node)
+            starts = key not in begun and key[1].endswith(("/host-off", "/bmc-reset"))
+            begun.add(key)
+            if starts and since is not None and item.at > since + _SETTLED_S and not _within(history, item.seq, key):
+                yield f"{key[0]}: {key[1]} was announced at {item.seq}, another machine since {since:.0f}"
+        elif isinstance(item.event, ev.NodeConfirmed) and item.event.node in swapped:
+            since = swapped[item.event.node]
+            # Between the last look at the serial and the end stand at most the settled reads of one activation.
+            if item.at > since + 3600 and "baseline" not in item.event.detail:
+                yield f"{item.event.node} was confirmed at {item.seq}, another machine since {since:.0f}"
+
+
+def _within(history: History, seq: int, key: tuple[str, str]) -> bool:
+    """Whether the effect belongs to a sequence of power actions that had begun: an AC cycle turns the host off first."""
+    step = key[1].rpartition("/")[0]
+    return any(
+        isinstance(item.event, ev.IntentRecorded)
+        and item.event.node == key[0]
+        and item.event.effect.startswith(f"{step}/")
+        and item.event.effect.endswith(("/host-off", "/bmc-reset", "/ac-cycle"))
+        for item in history.recorded
+        if item.seq < seq
+    )
+
+
+def announced(history: History) -> Iterator[str]:
+    """I7: every effect that a machine felt was announced on disk before; sessions too."""
+    for done in history.witness.done:
+        own = done.what == "bmc" and done.detail in {"self", "ac"}
+        if not done.announced and not own:
+            yield f"{done.node}: {done.what} {done.detail[:12]} by process {done.process} at {done.at:.0f} without an open intent"
+    yield from history.witness.unannounced
+
+
+def sequent(history: History) -> Iterator[str]:
+    """I8: sequence without a gap, and times that never go back. That the journal makes the state that a process held is seen in `play`."""
+    for number, item in enumerate(history.recorded, 1):
+        if item.seq != number:
+            yield f"event {number} has the sequence number {item.seq}"
+            break
+    for before, after in zip(history.recorded, history.recorded[1:], strict=False):
+        if after.at < before.at:
+            yield f"event {after.seq} is {before.at - after.at:.1f} s before event {before.seq}"
+
+
+def obeyed(history: History) -> Iterator[str]:
+    """I9: after a halt, a pause or an abort nothing begins that has not begun before."""
+    stopped, since = "", 0.0
+    announced_before: set[tuple[str, str]] = set()
+    for item in history.recorded:
+        match item.event:
+            case ev.RolloutHalted() | ev.RolloutPaused() | ev.RolloutAborting():
+                stopped, since = item.event.kind, item.at
+            case ev.RolloutContinued():
+                stopped = ""
+            case ev.NodeAdmitted(node=node) if stopped and (node, "") not in announced_before:
+                yield f"{node} was admitted at {item.seq} after {stopped}"
+            case ev.WaveOpened() if stopped:
+                yield f"a wave was opened at {item.seq} after {stopped}"
+            case ev.IntentRecorded(node=node, effect=effect):
+                if stopped and item.at > since + 1.0 and _begins(effect, node, announced_before):
+                    yield f"{node}: {effect} was announced at {item.seq} ({item.at - since:.0f} s after {stopped})"
+                announced_before.add((node, effect))
+            case _:
+                pass
+        if isinstance(item.event, ev.NodeAdmitted):
+            announced_before.add((item.event.node, ""))
+
+
+def _begins(effect: str, node: str, before: set[tuple[str, str]]) -> bool:
+    """Whether this opens something new: an image, or a sequence of power actions that has not begun."""
+    step = effect.rpartition("/")[0]
+    if effect.endswith("/submit"):
+        return True
+    return not any(name == node and other.startswith(f"{step}/") for name, other in before)
+
+
+def live(history: History) -> Iterator[str]:
+    """I10: when nothing goes wrong any more, every node reaches an end with a reason, and no session is left."""
+    if history.state.status.value not in {"completed", "aborted", "refused"}:
+        yield f"the rollout is {history.state.status} after {len(history.ends)} processes {history.ends}"
+    terminal = {"refused", "confirmed", "rolled-back", "quarantined"}
+    allowed = terminal | ({"pending"} if history.state.status.value == "aborted" else set())
+    for name, node in history.state.nodes.items():
+        if node.status.value not in allowed:
+            yield f"{name} is {node.status}"
+        elif node.status.value in {"quarantined", "rolled-back"} and not (node.reason and node.message):
+            yield f"{name} is {node.status} without a reason"
+    locked = {rule.name for rule in history.drawing.faults.rules if rule.effect in {Effect.LOGIN_CHANGES, Effect.BMC_DEAD}}
+    for name, contexts in history.left_open.items():
+        if not locked & set(history.truth["nodes"][name]["faults"]):
+            yield f"{name}: {len(contexts)} sessions are left open: {contexts}"
+    for node, times in history.witness.refused.items():
+        for first, fourth in zip(times, times[3:], strict=False):
+            if fourth - first < 600.0:
+                yield f"{node}: four wrong passwords within {fourth - first:.0f} s"
+
+
+def secretless(history: History) -> Iterator[str]:
+    """I11: no password and no token in the journal."""
+    secrets = {PASSWORD, *history.witness.tokens}
+    for item in history.recorded:
+        text = encode(item.event)
+        if any(secret in text for secret in secrets):
+            yield f"event {item.seq} ({item.event.kind}) holds a secret"
+
+
+def right(history: History) -> Iterator[str]:
+    """I12, and what confirmed and rolled back mean: only allowed images, over the stones, and the machine says so in the end."""
+    wanted = history.drawing.wanted
+    for done in history.witness.done:
+        if done.what == "submit":
+            yield from _image(history, done.node, done.detail, done.at, done.versions)
+    models = {str(node.id): node.model for node in history.drawing.nodes}
+    for name, node in history.state.nodes.items():
+        box = history.truth["nodes"][name]
+        parts = {key: PARTS[models[name]][key] for key in wanted.keys}
+        shown = {key: box["items"][part.item]["active"] for key, part in parts.items()}
+        if node.status.value == "confirmed":
+            wrong = {key: version for key, version in shown.items() if version != parts[key].versions[NEW]}
+            if wrong and name not in history.witness.shown:
+                yield f"{name} is confirmed and runs {wrong}"
+            if box["bricked"] and not box["bricked"].startswith("BMC does not return"):
+                yield f"{name} is confirmed and bricked: {box['bricked']}"
+            if box["host_power"] != "On":
+                yield f"{name} is confirmed and its host is {box['host_power']}"
+        if node.status.value == "rolled-back":
+            wrong = {key: version for key, version in shown.items() if version != history.before[name][parts[key].item]}
+            if wrong:
+                yield f"{name} is rolled back and runs {wrong} instead of {history.before[name]}"
+        if node.status.value in {"confirmed", "rolled-back"} and box["force_update"]:
+            yield f"{name} is {node.status} and ForceUpdate is still set"
+        if node.status.value == "pending" and any(item["flashes"] for item in box["items"].values()):
+            yield f"{name} is pending and was flashed"
+
+
+def _image(history: History, node: str, digest: str, at: float, versions: Mapping[str, str]) -> Iterator[str]:
+    """Whether this image may go to this node now."""
+    model = next(each.model for each in history.drawing.nodes if str(each.id) == node)
+    known = {image(model, key, which)[1]: (key, which) for key in history.drawing.wanted.keys for which in (OLD, MIDDLE, NEW)}
+    if digest not in known:
+        yield f"{node}: an image {digest[:12]} was sent that nobody planned"
+        return
+    key, which = known[digest]
+    part = PARTS[model][key]
+    back = any(
+        isinstance(item.event, ev.NodeRollingBack) and item.event.node == node
+        for item in history.recorded
+        if item.at <= at
+    )
+    if (which == OLD) != back:
+        yield f"{node}: the image {key} {which} was sent while the node {'goes back' if back else 'goes forward'}"
+    if which == OLD and not history.drawing.wanted.previous:
+        yield f"{node}: sent back to {key} {which}, which nobody allowed"
+    now, stone = versions[part.item], history.drawing.wanted.stone and key == "bmc"
+    if which == NEW and stone and now == part.versions[OLD]:
+        yield f"{node}: {key} {which} was sent although it runs {now}: it must pass over {part.versions[MIDDLE]}"
+
+
+def alike(disturbed: History, calm: History) -> Iterator[str]:
+    """I13: the same end as without the deaths. A node may end less certain, held for what a death left undecided, never otherwise."""
+    parts = {str(node.id): [PARTS[node.model][key].item for key in disturbed.drawing.wanted.keys] for node in disturbed.drawing.nodes}
+    for name, node in disturbed.state.nodes.items():
+        other = calm.state.nodes[name]
+        if node.status.value == "quarantined" and node.reason in {"outcome-unknown", "rollback-failed"}:
+            continue
+        if (node.status, node.reason) != (other.status, other.reason):
+            yield f"I13: {name} is {node.status} ({node.reason}: {node.message}), without deaths {other.status} ({other.reason})"
+            continue
+        for item in parts[name]:
+            versions = [each.truth["nodes"][name]["items"][item]["active"] for each in (disturbed, calm)]
+            if versions[0] != versions[1]:
+                yield f"I13: {name} {item} runs {versions[0]}, without deaths {versions[1]}"
+
+
+CHECKS: Mapping[str, Check] = {
+    "I1": once,
+    "I2": owned,
+    "I3": paced,
+    "I5": windowed,
+    "I6": identified,
+    "I7": announced,
+    "I8": sequent,
+    "I9": obeyed,
+    "I10": live,
+    "I11": secretless,
+    "I12": right,
+}
+"""I4 (power ledger) has nothing to check yet; I13 needs a second history (`alike`)."""

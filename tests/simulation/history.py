@@ -1,0 +1,447 @@
+"""One history: as many processes as it takes, one after the other, until the rollout has ended; then a last look at everything."""
+
+import asyncio
+import hashlib
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from fleet import events as ev
+from fleet.clock import as_utc
+from fleet.drivers.edges import HallEdges, Whereabouts
+from fleet.drivers.redfish import RedfishDriver
+from fleet.drivers.slurm import NoScheduler
+from fleet.engine import Engine, Ledger
+from fleet.errors import Busy, JournalUnwritable
+from fleet.events import Recorded, RolloutId
+from fleet.executor import LocalExecutor
+from fleet.gate import Gate
+from fleet.journal import Request, Verb
+from fleet.journal.lease import Lease
+from fleet.limits import Limits
+from fleet.plan import Plan, Survey, build
+from fleet.recipe import RecipeBook
+from fleet.runner import Surroundings
+from fleet.state import ENDED, NodeStatus, RolloutState, RolloutStatus, replay
+from fleet.step import StepSpec
+from fleet.survey import open_leftovers, survey, sweep
+from fleet.twin.clock import VirtualClock
+from fleet.twin.hall import TwinHall, TwinSpec, credential, in_twin
+from fleet.vendors import load_profiles
+from inventory.exporters.snapshot import Origin
+from inventory.model import Node
+from playbooks.registry import make
+from simulation.drawn import Ask, Drawing
+from simulation.goods import directory
+from simulation.process import Crash, DyingClock, KeptJournal, Network, OpenJournal, Process, RoughTransport, named
+from simulation.witness import WatchedBmc, Witness
+
+ROLLOUT = RolloutId("r-1")
+LIVES = 60
+"""Processes that a rollout may take: far more than anything drawn can kill."""
+QUIET_S = 5 * 86_400.0
+"""Field time within which a rollout must end once nothing more goes wrong (I10)."""
+_PATIENCE = 3
+"""Halts for the same cause before the operator aborts."""
+_LOOK_S = 400.0
+"""Field seconds between an operator's looks."""
+
+
+class WatchedHall(TwinHall):
+    """A twin whose BMCs tell a witness."""
+
+    def __init__(self, spec: TwinSpec, witness: Witness) -> None:
+        self._witness = witness
+        super().__init__(spec)
+
+    def _bmc(self, spec: TwinSpec, node: Node) -> WatchedBmc:
+        made = super()._bmc(spec, node)
+        made.__class__ = WatchedBmc
+        made.witness = self._witness  # type: ignore[attr-defined]
+        return made  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """How it went."""
+
+    drawing: Drawing
+    recorded: tuple[Recorded, ...]
+    state: RolloutState
+    truth: dict[str, Any]
+    before: dict[str, dict[str, str]]
+    """Node -> part -> version in force before anybody came."""
+    witness: Witness
+    writers: tuple[int, ...]
+    ends: tuple[str, ...]
+    """How each process ended."""
+    bugs: tuple[str, ...]
+    """Exceptions that nobody foresaw."""
+    left_open: dict[str, list[str]]
+    """Node -> Contexts of sessions that stand on its BMC at the end."""
+    believed: tuple[str, ...]
+    """Sessions that the journal believes in at the end, on BMCs that answer."""
+    deaths: int
+    spoiled: int
+    field_s: float
+
+    def digest(self) -> str:
+        """Of the journal, times and order included."""
+        return digest(self.recorded)
+
+    def trail(self, nodes: frozenset[str] = frozenset()) -> str:
+        """The journal in words; of these nodes, or of all."""
+        lines = []
+        for item, process in zip(self.recorded, self.writers, strict=True):
+            if nodes and isinstance(item.event, ev.NodeEvent) and item.event.node not in nodes:
+                continue
+            told = asdict(item.event)
+            told.pop("plan", None)
+            lines.append(f"  {item.seq:4} {as_utc(item.at)} p{process} {item.event.kind} {json.dumps(told)[:400]}")
+        return "\n".join(lines)
+
+
+def digest(recorded: tuple[Recorded, ...]) -> str:
+    """Bit for bit, but for what no seed decides: Contexts, owners, and where images lie."""
+    hashed = hashlib.sha256()
+    for item in named(recorded, {}):
+        event = asdict(item.event)
+        if item.event.kind == "rollout.planned":
+            event.pop("digest")
+        text = json.dumps([item.seq, item.at, item.event.kind, event]).replace(str(directory()), "")
+        hashed.update(text.encode())
+    return hashed.hexdigest()
+
+
+def play(drawing: Drawing) -> History:
+    """Live through it."""
+    random.seed(f"history {drawing.seed}")  # the pauses between retries (fleet.limits) have chance in them
+    place = Path(mkdtemp(prefix="history-", dir=directory()))
+    try:
+        return _Player(drawing, place).play()
+    finally:
+        shutil.rmtree(place)
+
+
+@dataclass(slots=True)
+class _Player:
+    drawing: Drawing
+    place: Path
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    witness: Witness = field(init=False)
+    hall: WatchedHall = field(init=False)
+    disk: KeptJournal = field(init=False)
+    network: Network = field(init=False)
+    ends: list[str] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)
+    halts: Counter[str] = field(default_factory=Counter)
+    planned_at: float = 0.0
+    asked: int = 0
+    quiet_at: float = 0.0
+
+    def play(self) -> History:
+        drawing = self.drawing
+        self.witness = Witness(self.clock)
+        self.hall = WatchedHall(
+            TwinSpec(
+                nodes=in_twin(drawing.nodes),
+                clock=self.clock,
+                versions=drawing.versions,
+                seed=drawing.seed,
+                faults=drawing.faults,
+            ),
+            self.witness,
+        )
+        before = {
+            name: {item: state.active for item, state in bmc.firmware.parts.items()}
+            for name, bmc in self.hall.bmcs.items()
+        }
+        self.disk = KeptJournal(self.clock, self.place / "journal.db")
+        self.disk.told = self.witness.kept
+        chance = random.Random(f"network {drawing.seed}")
+        self.network = Network(self.clock, chance, drawing.lost, self.clock.now() + drawing.rough_s)
+        begun = self.clock.now()
+        self._processes()
+        left, believed = self._last_look()
+        return History(
+            drawing=drawing,
+            recorded=self.disk.kept(ROLLOUT),
+            state=self._state(),
+            truth=self.hall.truth(),
+            before=before,
+            witness=self.witness,
+            writers=tuple(self.disk.writers),
+            ends=tuple(self.ends),
+            bugs=tuple(self.bugs),
+            left_open=left,
+            believed=believed,
+            deaths=self.ends.count("died"),
+            spoiled=self.network.spoiled,
+            field_s=self.clock.now() - begun,
+        )
+
+    def _state(self) -> RolloutState:
+        return replay(ROLLOUT, self.disk.read(ROLLOUT))
+
+    def _processes(self) -> None:
+        drawing = self.drawing
+        if not self._live(Process(number=0), None):
+            return
+        self.planned_at = self.clock.now()
+        if drawing.swap is not None:
+            self.hall.bmcs[drawing.swap.node].swap_at = drawing.swap.at + self.planned_at - self.hall._origin
+        last = max([ask.at for ask in drawing.asks] or [0.0])
+        self.quiet_at = self.planned_at + max(last, drawing.rough_s) + QUIET_S
+        for number in range(1, LIVES):
+            state = self._state()
+            if state.status in ENDED:
+                return
+            death = drawing.deaths[number - 1] if number <= len(drawing.deaths) else None
+            process = Process(number=number, death=death, full_from=drawing.full.get(number, 0))
+            verb = None
+            if number > 1 and state.status in {RolloutStatus.HALTED, RolloutStatus.PAUSED}:
+                verb = self._continuation(state)
+            self._live(process, verb)
+            if self.bugs or self.clock.now() > self.quiet_at:
+                return
+            self._wait(drawing.away_s[number % len(drawing.away_s)] if drawing.away_s else 0.0)
+
+    def _continuation(self, state: RolloutState) -> Verb:
+        """What the operator does about a rollout that has stopped."""
+        window = self.drawing.spec.window
+        if state.cause == "window" and window is not None:
+            opening = window.next_opening(self.clock.now())
+            if opening is not None and not window.open_at(self.clock.now()):
+                self._wait(opening - self.clock.now() + 1.0)
+            return Verb.RESUME
+        self.halts[state.cause] += state.status is RolloutStatus.HALTED
+        return Verb.ABORT if self.halts[state.cause] > _PATIENCE else Verb.RESUME
+
+    def _wait(self, seconds: float) -> None:
+        """Nobody is there; the machines go on."""
+        self.clock.run(self.clock.sleep(seconds))
+
+    def _live(self, process: Process, verb: Verb | None) -> bool:
+        """One process, to its end. False: there is nothing to go on with."""
+        try:
+            end = self.clock.run(self._lived(process, verb))
+        except JournalUnwritable:
+            end = "disk full"
+        except Busy:
+            end = "busy"
+        except Exception as bug:  # noqa: BLE001 (what nobody foresaw is what is looked for)
+            self.bugs.append(f"process {process.number}: {type(bug).__name__}: {bug}")
+            end = "bug"
+        self.ends.append(end)
+        return bool(self._state().plan) and self._state().status not in ENDED
+
+    async def _lived(self, process: Process, verb: Verb | None) -> str:
+        process.died = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unheard)
+        with Lease(self.disk.path, ROLLOUT):
+            running = _Running(self, process)
+            main = asyncio.create_task(running.run(verb))
+            died = asyncio.create_task(process.died.wait())
+            others = [asyncio.create_task(each) for each in running.company()]
+            limit = asyncio.create_task(self._limit())
+            done, _ = await asyncio.wait({main, died, limit}, return_when=asyncio.FIRST_COMPLETED)
+            for task in others:
+                task.cancel()
+            if died in done or not process.alive:
+                return "died"
+            if limit in done:
+                self.bugs.append(f"process {process.number} does not end")
+                process.kill()
+                return "endless"
+            result = main.result()
+            if state_digest(running.ledger.state) != state_digest(self._state()):
+                self.bugs.append(f"I8: process {process.number} held another state than the journal makes")
+            return result
+
+    async def _limit(self) -> None:
+        await self.clock.sleep((self.quiet_at or self.clock.now() + QUIET_S) - self.clock.now())
+
+    def _unheard(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Exceptions of tasks that nobody awaited: those of a dead process are no news."""
+        error = context.get("exception")
+        if isinstance(error, BaseExceptionGroup):
+            error = error.split((Crash, JournalUnwritable))[1]
+        if error is not None and not isinstance(error, Crash | JournalUnwritable):
+            self.bugs.append(f"{type(error).__name__}: {error} ({context['message']})")
+
+    def _last_look(self) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+        """An hour later the network is whole; one more process deletes what sessions were left."""
+        self.network.lost = 0.0
+        self._wait(3600.0)
+        for bmc in self.hall.bmcs.values():
+            bmc.agenda.advance(self.clock.now() - self.hall._origin)
+        if not self.bugs and self.disk.open_sessions():
+            self._sweep()
+        reached = {name for name, bmc in self.hall.bmcs.items() if bmc.phase == "ready" and not bmc._gone}
+        left = {
+            name: [session.context for session in bmc.sessions.open.values()]
+            for name, bmc in self.hall.bmcs.items()
+            if name in reached and bmc.sessions.open
+        }
+        return left, tuple(row.uri or row.context for row in self.disk.open_sessions() if row.node in reached)
+
+    def _sweep(self) -> None:
+        process = Process(number=self.witness.owner)
+        with suppress(JournalUnwritable, Crash):
+            self.clock.run(_Running(self, process).sweep(all_of="them"))
+
+
+class _Running:
+    """What one process holds; the composition root in small (fleet.cli.apply)."""
+
+    def __init__(self, player: _Player, process: Process) -> None:
+        self._player = player
+        self._process = process
+        self._clock: Any = DyingClock(player.clock, process)
+        self._journal: Any = OpenJournal(player.disk, process)
+        self._nodes = in_twin(player.drawing.nodes)
+        self._gate = Gate()
+        limits = Limits()
+        ways = player.hall.transports(limits)
+        self._driver = RedfishDriver(
+            [credential(player.place)],
+            clock=self._clock,
+            limits=limits,
+            transport=lambda bmc: RoughTransport(ways(bmc), process, player.network),
+        )
+        self._edges = HallEdges(
+            Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=self._clock
+        )
+        state = replay(ROLLOUT, player.disk.read(ROLLOUT)) if player.disk.kept(ROLLOUT) else RolloutState(rollout=ROLLOUT)
+        self.ledger = Ledger(self._journal, state)
+        self.engine: Engine | None = None
+
+    def company(self) -> list[Coroutine[Any, Any, None]]:
+        """Whoever acts while this process runs."""
+        return [self._operator()] if self._process.number else []
+
+    async def run(self, verb: Verb | None) -> str:
+        """The first process surveys and plans; the others resume."""
+        if self._process.number == 0:
+            return await self._plan()
+        result = await self._engine_made().run(
+            ask=Request(id=0, rollout=ROLLOUT, verb=verb, by="operator") if verb else None
+        )
+        await self.sweep()
+        await self._driver.close()
+        return result.name.lower()
+
+    async def sweep(self, all_of: str = "") -> None:
+        """As a process does at its end, or (`all_of`) as the next rollout does."""
+        worked = frozenset(
+            {NodeStatus.RUNNING, NodeStatus.UNCERTAIN, NodeStatus.PARKED, NodeStatus.ROLLING_BACK}
+        )
+        nodes = self.ledger.state.nodes
+        idle = [node for node in self._nodes if all_of or nodes[str(node.id)].status not in worked]
+        await sweep(idle, self._driver, self.ledger, self._leftovers())
+
+    def _leftovers(self) -> dict[str, dict[str, str]]:
+        return open_leftovers((row.node, row.context, row.uri) for row in self._journal.open_sessions())
+
+    async def _plan(self) -> str:
+        drawing, record = self._player.drawing, self.ledger.record
+        await record(ev.RolloutCreated(playbook="simulated", sources={}, by="operator"))
+        surveys = await survey(self._nodes, self._driver, self._clock, self.ledger, leftovers={})
+        plan = planned(drawing, surveys)
+        await record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
+        refused = plan.refused.items()
+        await record(
+            *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
+        )
+        if not plan.order:
+            await record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
+        await self._driver.close()
+        return "planned"
+
+    def _engine_made(self) -> Engine:
+        plan = Plan.from_json(self.ledger.state.plan)
+        around = Surroundings(
+            rollout=ROLLOUT,
+            plan=plan,
+            driver=self._driver,
+            profiles=load_profiles(),
+            steps=make,
+            clock=self._clock,
+            gate=self._gate,
+            recorder=self.ledger,
+            edges=self._edges,
+            origin=Origin.SIMULATED_HALL,
+        )
+        nodes = {str(node.id): node for node in self._nodes}
+        self.engine = Engine(
+            plan=plan,
+            ledger=self.ledger,
+            journal=self._journal,
+            executor=LocalExecutor(around, nodes, self._leftovers()),
+            gate=self._gate,
+            clock=self._clock,
+            wait_for_window="yes" if self._player.drawing.patient else "",
+        )
+        return self.engine
+
+    async def _operator(self) -> None:
+        """Asks for what was drawn, approves waves, and forgets no pause for ever."""
+        player, clock = self._player, self._player.clock
+        asks = player.drawing.asks
+        while True:
+            due = asks[player.asked].at + player.planned_at if player.asked < len(asks) else None
+            await clock.until(max(clock.now(), min(due or clock.now() + _LOOK_S, clock.now() + _LOOK_S)))
+            if due is not None and clock.now() >= due:
+                player.asked += 1
+                self._carry_out(asks[player.asked - 1])
+            elif self.ledger.state.status is RolloutStatus.WAITING_APPROVAL:
+                player.disk.ask(ROLLOUT, Verb.APPROVE, "operator")
+            elif self.ledger.state.status is RolloutStatus.PAUSED and due is None:
+                player.disk.ask(ROLLOUT, Verb.RESUME, "operator")
+
+    def _carry_out(self, ask: Ask) -> None:
+        if ask.what == "stop":
+            if self.engine is not None:
+                self.engine.stop("the process was asked to stop (SIGTERM)")
+        elif ask.what == "again":
+            asyncio.create_task(self._again())  # noqa: RUF006 (it lives as long as the loop)
+        else:
+            self._player.disk.ask(ROLLOUT, Verb(ask.what), "operator")
+
+    async def _again(self) -> None:
+        """Somebody starts a second process."""
+        second = Process(number=self._process.number + 1000)
+        with suppress(Busy), Lease(self._player.disk.path, ROLLOUT):
+            await _Running(self._player, second).run(None)
+
+
+def planned(drawing: Drawing, surveys: list[Survey]) -> Plan:
+    """The plan, each model by its own baseline."""
+    books = {}
+    for model in {node.model for node in drawing.nodes}:
+        baseline = drawing.wanted.baseline(model)
+        images = [stone.image for part in baseline.components.values() for stone in part.requires]
+        images += [part.image for part in baseline.components.values()]
+        images += [part.previous.image for part in baseline.components.values() if part.previous]
+        steps = tuple(StepSpec("firmware.update", {"component": key}) for key in drawing.wanted.keys)
+        books[model] = RecipeBook(steps=steps, baseline=baseline, sizes={path: path.stat().st_size for path in images})
+    return build(
+        playbook="simulated",
+        baseline=drawing.wanted.baseline(drawing.nodes[0].model),
+        spec=drawing.spec,
+        surveys=surveys,
+        recipe_for=lambda each: books[each.node.model](each),
+    )
+
+
+def state_digest(state: RolloutState) -> str:
+    """Of all that a fold knows."""
+    return hashlib.sha256(json.dumps(asdict(state), sort_keys=True, default=str).encode()).hexdigest()
