@@ -22,7 +22,7 @@ from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver, SideEffects
 from fleet.profile import Profile
-from fleet.recipe import ACTIVATE, KEEP, UPDATE
+from fleet.recipe import ACTIVATE, GIVEN_UP, KEEP, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
 from inventory.exporters.snapshot import Origin
@@ -240,7 +240,8 @@ class NodeRun:
         state, targets = self._ctx.state, self._around.plan.targets
         for key, spec in numbered(self._recipe.steps):
             if spec.name == UPDATE and f"{key}/submit" in state.effects:
-                touched[targets[str(spec.args["target"])].component] = state.steps.get(key) == "deferred"
+                waits = state.steps.get(key) == "deferred" or f"{key}/{GIVEN_UP}" in state.effects
+                touched[targets[str(spec.args["target"])].component] = waits
             elif spec.name == ACTIVATE and key in state.steps:
                 touched = dict.fromkeys(touched, False)
         return touched
