@@ -86,6 +86,18 @@ async def test_methods_that_are_not_for_a_resource_say_which_are(start: Start) -
     assert (await client.call("GET", "/redfish/v1/Systems/DGX"))[0] == 412
 
 
+async def test_arrays_are_patched_as_the_standard_has_it(start: Start) -> None:
+    client = await start("DGXH100")
+    uri = "/redfish/v1/Managers/BMC/NetworkProtocol"
+    for said, expected in (
+        (["a", "b", "c"], ["a", "b", "c"]),
+        ([{}, None, {}], ["a", "c"]),
+        ([{}], ["a"]),
+    ):
+        assert (await client.call("PATCH", uri, json={"NTP": {"NTPServers": said}}))[0] == 204
+        assert (await client.get(uri))["NTP"]["NTPServers"] == expected
+
+
 async def test_forced_restart_of_a_host_that_is_off_starts_it(start: Start) -> None:
     client = await start("DGXH100")
     reset = "/redfish/v1/Systems/DGX/Actions/ComputerSystem.Reset"
