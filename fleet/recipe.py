@@ -23,6 +23,8 @@ from inventory.observed import Observation
 
 UPDATE = "firmware.update"
 ACTIVATE = "firmware.activate"
+GIVEN_UP = "given-up"
+"""Noted of an update whose task says that it was given up: its image may wait all the same, and the way back flashes over it."""
 KEEP = "settings.keep"
 """Follows the last activation of a node whose BMC shows its settings: the runner puts it there, no recipe holds it."""
 _STONES = 8

@@ -23,7 +23,7 @@ from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver, SideEffects
 from fleet.profile import Profile
 from fleet.reach import clear_leftovers, connect
-from fleet.recipe import ACTIVATE, KEEP, UPDATE
+from fleet.recipe import ACTIVATE, GIVEN_UP, KEEP, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
 from fleet.target import Target
@@ -265,7 +265,8 @@ class NodeRun:
         state, targets = self._ctx.state, self._around.plan.targets
         for key, spec in numbered(self._recipe.steps):
             if spec.name == UPDATE and f"{key}/submit" in state.effects:
-                touched[targets[str(spec.args["target"])].component] = state.steps.get(key) == "deferred"
+                waits = state.steps.get(key) == "deferred" or f"{key}/{GIVEN_UP}" in state.effects
+                touched[targets[str(spec.args["target"])].component] = waits
             elif spec.name == ACTIVATE and key in state.steps:
                 touched = dict.fromkeys(touched, False)
         return touched

@@ -78,6 +78,7 @@ _EFFECTS: Mapping[str, str] = {
     "host-off": "turn the host off",
     "host-on": "turn the host on",
     "ac-cycle": "AC-cycle the node",
+    "given-up": "note that its image may wait although its task was given up",
     "outlet-draw": "read what its outlets deliver",
     "outlets-restored": "give the AC cycle up and switch its outlets on again",
     "drain": "drain the node",

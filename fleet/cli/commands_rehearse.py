@@ -38,40 +38,48 @@ _YOUNG = 50_000
 """Generation-0 threshold, as in fleet.cli.compose."""
 
 
+PlaybookFile = Annotated[Path, typer.Argument(help="playbook (YAML)", exists=True, dir_okay=False)]
+InventoryFile = Annotated[
+    Path, typer.Option("--inventory", "-i", help="inventory of the hall (YAML)", exists=True, dir_okay=False)
+]
+BaselineFile = Annotated[
+    Path | None,
+    typer.Option("--baseline", help="baseline (YAML), in place of the playbook's", exists=True, dir_okay=False),
+]
+Select = Annotated[str, typer.Option("--select", help="only these of the playbook's nodes: rack=r[01-04],!tenant=acme")]
+Faults = Annotated[str, typer.Option(help="a shipped fault file by name, or a path")]
+Seeds = Annotated[int, typer.Option(min=1, max=10_000, help="how many times, each with other luck")]
+FirstSeed = Annotated[int, typer.Option(min=0, help="the first of the seeds: `--seeds 1` replays one")]
+JournalFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        "-j",
+        envvar=JOURNAL_VARIABLE,
+        help=f"what the nodes were last seen to run; unless given {DEFAULT_JOURNAL}, if it is there",
+    ),
+]
+Waits = Annotated[bool, typer.Option("--wait-for-window", help="go on in the next maintenance window when one closes")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
+
+
 def register(app: typer.Typer) -> None:
     """Add this command."""
     app.command()(rehearse)
 
 
 def rehearse(
-    playbook: Annotated[Path, typer.Argument(help="playbook (YAML)", exists=True, dir_okay=False)],
+    playbook: PlaybookFile,
     *,
-    inventory: Annotated[
-        Path, typer.Option("--inventory", "-i", help="inventory of the hall (YAML)", exists=True, dir_okay=False)
-    ],
-    baseline: Annotated[
-        Path | None,
-        typer.Option("--baseline", help="baseline (YAML), in place of the playbook's", exists=True, dir_okay=False),
-    ] = None,
-    select: Annotated[
-        str, typer.Option("--select", help="only these of the playbook's nodes: rack=r[01-04],!tenant=acme")
-    ] = "",
-    faults: Annotated[str, typer.Option(help="a shipped fault file by name, or a path")] = "demo",
-    seeds: Annotated[int, typer.Option(min=1, max=10_000, help="how many times, each with other luck")] = 5,
-    first_seed: Annotated[int, typer.Option(min=0, help="the first of the seeds: `--seeds 1` replays one")] = 0,
-    journal: Annotated[
-        Path | None,
-        typer.Option(
-            "--journal",
-            "-j",
-            envvar=JOURNAL_VARIABLE,
-            help=f"what the nodes were last seen to run; unless given {DEFAULT_JOURNAL}, if it is there",
-        ),
-    ] = None,
-    wait_for_window: Annotated[
-        bool, typer.Option("--wait-for-window", help="go on in the next maintenance window when one closes")
-    ] = False,
-    json_document: Annotated[bool, typer.Option("--json", help="one JSON document on stdout")] = False,
+    inventory: InventoryFile,
+    baseline: BaselineFile = None,
+    select: Select = "",
+    faults: Faults = "demo",
+    seeds: Seeds = 5,
+    first_seed: FirstSeed = 0,
+    journal: JournalFile = None,
+    wait_for_window: Waits = False,
+    json_document: AsJson = False,
 ) -> None:
     """Run a playbook over a twin of the hall in virtual time: how long it takes, what is lost, whether it halts.
 
@@ -85,10 +93,7 @@ def rehearse(
         stage = _staged(sources, faults, journal, Path(directory), wait_for_window="yes" if wait_for_window else "")
         for line in (*(f"not rehearsed: {step}" for step in stage.skipped), *stage.notes):
             words.print(line, soft_wrap=True)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_YOUNG, 20, 20)
-        lives = [_lived(stage.scene, seed, words) for seed in range(first_seed, first_seed + seeds)]
+        lives = _lives(stage.scene, range(first_seed, first_seed + seeds), words)
     told = rehearsed(
         lives,
         playbook=sources.playbook.name,
@@ -102,6 +107,13 @@ def rehearse(
     else:
         _show(told, Console(highlight=False))
     raise typer.Exit(_exit(lives))
+
+
+def _lives(scene: Scene, seeds: Iterable[int], words: Console) -> list[Figures]:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
+    return [_lived(scene, seed, words) for seed in seeds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,8 +53,9 @@ class _Connection(RequestHandler):
     ) -> web.StreamResponse:
         """See aiohttp."""
         if isinstance(exc, BadHttpMethod):
-            self.force_close()
-            return web.Response(status=501, text='{"error":{"code":"Base.1.0.GeneralError"}}')
+            answer = web.Response(status=501, text='{"error":{"code":"Base.1.0.GeneralError"}}')
+            answer.force_close()
+            return answer
         return super().handle_error(request, status, exc, message)
 
 

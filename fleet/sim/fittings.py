@@ -171,9 +171,9 @@ class Fittings:
 
 
 def _patched(kept: tuple[str, ...], said: list[Any]) -> tuple[str, ...]:
-    """An array after PATCH: ``{}`` leaves an element, null removes it (DSP0266, "PATCH on array properties")."""
-    old: list[str | None] = [*kept, *(None for _ in said[len(kept) :])]
-    new = [before if each == {} else each for before, each in zip(old, said, strict=False)] + list(old[len(said) :])
+    """An array after PATCH: ``{}`` leaves an element, null removes it, a shorter one truncates (DSP0266, PATCH)."""
+    old = [*kept, *(None for _ in said)]
+    new = [before if each == {} else each for before, each in zip(old, said, strict=False)]
     return tuple(str(each) for each in new if each)
 
 

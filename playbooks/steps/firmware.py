@@ -10,6 +10,7 @@ from fleet.activation import NotOffered, plan_activation
 from fleet.errors import NodeFault, Reason, Transient
 from fleet.events import Json
 from fleet.ports import BootMarker, Restarted, TaskPhase, TaskReading, UpdateOrder, UpdateReadiness
+from fleet.recipe import GIVEN_UP
 from fleet.step import Deferred, Disrupts, Met, NodeContext, Unmet
 from fleet.target import Target
 from inventory.baseline import ComponentDiff
@@ -179,6 +180,7 @@ async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_o
             if reading.phase is TaskPhase.FAILED:
                 if reading.state == _GIVEN_UP:
                     await _flash_over(ctx, target, waited)
+                    await ctx.once(GIVEN_UP, _noted, prepare=_noted, reconcile=_noted)
                 return await _judge_failure(ctx, target, reading, staged_over=staged_over)
         elif uri is None or waited >= part.flash_s * _PATIENCE:
             return await _without_task(ctx, target, waited)
@@ -189,6 +191,11 @@ async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_o
                 " be flashing: do not cut its power",
             )
         await ctx.clock.sleep(min(max((part.flash_s - waited) / 3, _POLL_S[0]), _POLL_S[1]))
+
+
+async def _noted(_: Json | None = None) -> Json:
+    """It is enough that the journal says so."""
+    return {}
 
 
 async def _read(ctx: NodeContext, uri: str | None) -> TaskReading | None:

@@ -37,6 +37,7 @@ def events(draw: st.DrawFn) -> ev.Event:
     return cls(**{item.name: draw(BY_TYPE[item.type]) for item in fields(cls)})
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # how fast examples are made is the machine's business
 @given(events())
 def test_an_event_survives_its_encoding(event: ev.Event) -> None:
     text = encode(event)

@@ -26,6 +26,7 @@ from fleet.sim.hall import Hall, HallSpec
 from fleet.sim.order import Order
 from fleet.sim.package import build_box_package
 
+pytestmark = pytest.mark.timeout(1200)
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT.parent / "shared" / "redfish-schemas"
 TOOLS = ROOT / ".fleet" / "real-venv"
@@ -36,7 +37,8 @@ PACKAGES = (
     "redfish-utilities",
     "sushy",
 )
-AT_ONCE = 5
+AT_ONCE = 4
+PASSWORD = "as-seen-from-outside"  # a random one may begin with a dash, which the tools take for an option
 SPEED = 10.0
 """The checkers sleep 10 real seconds between two requests; the shortest session timeout is 300 simulated ones."""
 UPDATE_SPEED = 40.0
@@ -97,7 +99,7 @@ async def hall(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         BoxSpec(name=f"box{number:02d}", model=model, address=f"127.{first}.251.{number}")
         for number, model in enumerate(box_names(), 1)
     )
-    async with Hall(HallSpec(boxes=boxes, directory=tmp_path / "h", speed=speed)) as running:
+    async with Hall(HallSpec(boxes=boxes, directory=tmp_path / "h", speed=speed, password=PASSWORD)) as running:
         yield running
 
 
@@ -113,7 +115,11 @@ async def run(hall: Hall, *command: str | Path, cwd: Path | None = None) -> tupl
     process = await asyncio.create_subprocess_exec(
         *map(str, command), env=environment, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     return process.returncode or 0, COLOURS.sub("", output.decode())
 
 

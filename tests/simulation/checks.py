@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from fleet import events as ev
 from fleet.events import encode
+from fleet.policy.spec import OnFailure
 from fleet.sim.faults import Effect
 from simulation.goods import MIDDLE, NEW, OLD, PARTS, image
 from simulation.history import History
@@ -35,6 +36,15 @@ def once(history: History) -> Iterator[str]:
     for (node, announced, what, detail), times in often(history.witness.done).items():
         if times > 1:
             yield f"{node}: {what} {detail[:12]} came {times} times under the one intent {announced}"
+    felt = {(done.node, done.announced): done for done in history.witness.done if not done.detail.endswith("ignored")}
+    intended: dict[tuple[str, str], int] = {}
+    for item in history.recorded:
+        if isinstance(item.event, ev.IntentRecorded):
+            intended[item.event.node, item.event.effect] = item.seq
+        elif isinstance(item.event, ev.EffectAbsent):
+            done = felt.get((item.event.node, intended.pop((item.event.node, item.event.effect), 0)))
+            if done is not None and done.what in {"submit", "bmc", "ac"} and done.at <= item.at:
+                yield f"{done.node}: {item.event.effect} is called absent at {item.seq}, and it came at {done.at:.0f}"
     bad = {rule.name for rule in history.drawing.faults.rules if rule.effect in _BMC}
     for node, box in history.truth["nodes"].items():
         if box["power_cuts_in_flash"]:
@@ -293,6 +303,9 @@ def live(history: History) -> Iterator[str]:
     for name, contexts in history.left_open.items():
         if not locked & set(history.truth["nodes"][name]["faults"]):
             yield f"{name}: {len(contexts)} sessions are left open: {contexts}"
+    for row in history.believed:
+        if not any(locked & set(box["faults"]) for box in history.truth["nodes"].values()):
+            yield f"the journal believes in session {row}"
     for node, times in history.witness.refused.items():
         for first, fourth in zip(times, times[3:], strict=False):
             if fourth - first < 600.0:
@@ -327,10 +340,19 @@ def right(history: History) -> Iterator[str]:
                 yield f"{name} is confirmed and bricked: {box['bricked']}"
             if box["host_power"] != "On":
                 yield f"{name} is confirmed and its host is {box['host_power']}"
+            staged = {key: box["items"][part.item]["staged"] for key, part in parts.items()}
+            yield from (f"{name} is confirmed, and {key} {text} waits" for key, text in staged.items() if text)
         if node.status.value == "rolled-back":
             wrong = {key: version for key, version in shown.items() if version != history.before[name][parts[key].item]}
             if wrong:
                 yield f"{name} is rolled back and runs {wrong} instead of {history.before[name]}"
+            for key, part in parts.items():
+                if (staged := box["items"][part.item]["staged"]) not in {None, shown[key]}:
+                    yield f"{name} is rolled back, and {key} {staged} waits for the next reset"
+            if box["host_power"] != "On":
+                yield f"{name} is rolled back and its host is {box['host_power']}"
+            if history.drawing.spec.on_failure is not OnFailure.ROLL_BACK_NODE:
+                yield f"{name} is rolled back, and the playbook says to hold it"
         if node.status.value in {"confirmed", "rolled-back"} and box["force_update"]:
             yield f"{name} is {node.status} and ForceUpdate is still set"
         if node.status.value == "pending" and any(item["flashes"] for item in box["items"].values()):

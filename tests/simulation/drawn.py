@@ -155,6 +155,8 @@ def draw(seed: int) -> Drawing:
         ac=chance.random() < 0.3,
     )
     plain = _rules(chance, _STEADY if steady else _PASSING)
+    if not steady and chance.random() < 0.15:
+        plain = _lie(chance, wanted)
     waves = _waves(chance, count)
     return Drawing(
         seed=seed,
@@ -221,6 +223,28 @@ def _rules(chance: random.Random, known: tuple[dict[str, Any], ...]) -> list[dic
         rules.append({"name": f"rule-{number}-{rule['effect']}", "select": select, **rule})
     if any(rule["effect"] in _GONE for rule in rules):
         rules = [rule for rule in rules if rule.get("merge") != _DONE]
+    return rules
+
+
+def _lie(chance: random.Random, wanted: Wanted) -> list[dict[str, Any]]:
+    """An image that does not come up, and an inventory that shows it for a few reads all the same (field guide B.1)."""
+    key = chance.choice(wanted.keys)
+    rules: list[dict[str, Any]] = [{"name": "stays", "effect": "version-unchanged", "times": "always"}]
+    for model, parts in PARTS.items():
+        part = parts[key]
+        shows = {"path": f"*/FirmwareInventory/{part.shown}", "merge": {"Version": part.versions[NEW]}}
+        when = chance.choice(("staged", "restarted", "posting"))
+        rules.append(
+            {
+                "name": f"lies-{model}",
+                "effect": "http",
+                "select": {"model": model},
+                "method": "GET",
+                "when": when,
+                "times": chance.randint(1, 3),
+                **shows,
+            }
+        )
     return rules
 
 

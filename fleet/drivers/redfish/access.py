@@ -296,6 +296,9 @@ class Access:
                 message = f"{error}: login as {login.user!r} was refused; check the credential"
                 raise NodeFault(Reason.LOGIN_REFUSED, message) from None
             return False
+        except Transient:
+            self._unanswered.add(context)
+            raise
         await self._ledger.accepted(context)
         return True
 
