@@ -210,7 +210,7 @@ def test_the_bring_up_is_the_whole_journey(folder: Path) -> None:
     ]
     spec = book.rollout
     assert spec.waves == (1, Percent(5), Percent(25), Percent(100))
-    assert (spec.max_in_flight, spec.rack, spec.failure_budget) == (Percent(25), 8, Percent(10))
+    assert (spec.max_in_flight, spec.rack, spec.failure_budget) == (Percent(25), 8, Percent(20))
     assert spec.on_failure is OnFailure.ROLL_BACK_NODE
 
 
