@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-SEEDS  ?= 50
+KILLS  ?= 50
+SEEDS  ?= 2000
 
 .PHONY: demo test check bench soak test-real clean
 
@@ -21,8 +22,10 @@ check: $(VENV)/.installed-dev       ## exactly what CI checks besides the tests
 bench: $(VENV)/.installed-dev       ## figures, measured here and now, beside the tools that people use otherwise
 	$(BIN)/python tests/bench/bench.py
 
-soak: $(VENV)/.installed-dev        ## kill -9 at SEEDS random moments of a 256-node rollout
-	$(BIN)/python tests/soak/soak.py --kills $(SEEDS) --nodes 256
+soak: $(VENV)/.installed-dev        ## kill -9 at KILLS moments of a 256-node rollout; SEEDS simulated histories; planted bugs
+	$(BIN)/python tests/soak/soak.py --kills $(KILLS) --nodes 256
+	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+	$(BIN)/python tests/simulation/run.py --planted
 
 test-real: $(VENV)/.installed-dev   ## against counterparts that are not ours; as root it installs them from Debian
 	if [ "$$(id -u)" = 0 ]; then bash tests/real/install.sh; fi
