@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-SEEDS  ?= 50
+KILLS  ?= 50
+SEEDS  ?= 2000
 
 .PHONY: demo test check bench soak test-real clean
 
@@ -21,9 +22,11 @@ check: $(VENV)/.installed-dev       ## exactly what CI checks besides the tests
 bench: $(VENV)/.installed-dev       ## figures, measured here and now, beside the tools that people use otherwise
 	$(BIN)/python tests/bench/bench.py
 
-soak: $(VENV)/.installed-dev        ## kill -9 at SEEDS random moments of a 256-node firmware rollout, and of a 256-node bring-up
-	$(BIN)/python tests/soak/soak.py --kills $(SEEDS) --nodes 256
-	$(BIN)/python tests/soak/soak.py --journey --kills $(SEEDS)
+soak: $(VENV)/.installed-dev        ## SEEDS simulated histories, planted bugs; kill -9 at KILLS moments of 256-node rollouts
+	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS)
+	$(BIN)/python tests/simulation/run.py --planted
+	$(BIN)/python tests/soak/soak.py --kills $(KILLS) --nodes 256
+	$(BIN)/python tests/soak/soak.py --journey --kills $(KILLS)
 
 test-real: $(VENV)/.installed-dev   ## against counterparts that are not ours; as root it installs them from Debian
 	if [ "$$(id -u)" = 0 ]; then bash tests/real/install.sh; fi

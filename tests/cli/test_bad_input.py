@@ -180,7 +180,7 @@ def test_a_bmc_that_cannot_be_reached(site: Site) -> None:
         site,
         site.apply("--yes", hall=hall),
         1,
-        "unreachable: 1 node (gpu0002)",
+        "unreachable: 1 node gpu0002",
         "Connect call failed",
         "--skip-refused",
     )
@@ -194,7 +194,7 @@ def test_a_wrong_password_is_tried_once(site: Site) -> None:
     hardware, before = site.hardware(), logins(site)
     hall = doctored(site, lambda told: told.update(password_file=str(wrong)))
     ran = site.apply("--yes", hall=hall)
-    refused(site, ran, 2, "login-refused: 1 node (gpu0001)", "check the credential")
+    refused(site, ran, 2, "login-refused: 2 nodes", "check the credential")
     assert "not-the-password" not in ran.err
     assert logins(site) == {name: (made, failed + 1) for name, (made, failed) in before.items()}
     assert site.hardware() == hardware
@@ -243,7 +243,7 @@ def test_the_right_authority_is_enough(site: Site) -> None:
 def test_hardware_that_may_only_be_read(build: Build) -> None:
     site = build(2, model="GB300 NVL")
     before = site.hardware()
-    refused(site, site.apply("--yes", "--skip-refused"), 2, "unknown-hardware: 2 nodes (gpu0001, gpu0002)")
+    refused(site, site.apply("--yes", "--skip-refused"), 2, "unknown-hardware: 2 nodes gpu[0001-0002]")
     assert site.hardware() == before
 
 

@@ -65,5 +65,5 @@ async def test_when_and_version_choose(start: Start) -> None:
 
 @pytest.mark.parametrize("wrong", [{"stauts": 500}, {"when": "noon"}, {"drop": True}, {"merge": 7}])
 def test_a_rule_that_would_never_strike_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(FaultError, match="http|one of|mapping"):
+    with pytest.raises(FaultError, match=r"http|one of|mapping"):
         read_faults({"faults": "t", "rules": [rule(**wrong)]}, "t")

@@ -4,7 +4,6 @@ None of these asks our own fold, policy or plan: caps come from the drawing, sta
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fleet import events as ev
@@ -13,6 +12,7 @@ from fleet.policy.spec import OnFailure
 from fleet.sim.faults import Effect
 from simulation.goods import MIDDLE, NEW, OLD, PARTS, image
 from simulation.history import History
+from simulation.pace import paced
 from simulation.witness import often
 
 PASSWORD = "rehearsal"
@@ -20,7 +20,8 @@ PASSWORD = "rehearsal"
 _SETTLED_S = 300.0
 """A machine that was swapped so long ago was looked at since."""
 _BMC = {Effect.BMC_DEAD, Effect.BAD_IMAGE}
-_ACTIVE, _OUT, _ENDED = "active", "quarantined", "ended"
+_LOCKING = {Effect.LOGIN_CHANGES, Effect.BMC_DEAD}
+"""After these nobody can log in to delete anything."""
 
 Check = Callable[[History], Iterator[str]]
 
@@ -32,19 +33,11 @@ def violations(history: History) -> list[str]:
 
 
 def once(history: History) -> Iterator[str]:
-    """I1: no effect more often than it was announced; nothing cut; nothing bricked but by what was drawn."""
-    for (node, announced, what, detail), times in often(history.witness.done).items():
+    """I1: no effect more often than it was announced, none called absent that came; nothing cut or bricked but by what was drawn."""
+    for (node, intent, what, detail), times in often(history.witness.done).items():
         if times > 1:
-            yield f"{node}: {what} {detail[:12]} came {times} times under the one intent {announced}"
-    felt = {(done.node, done.announced): done for done in history.witness.done if not done.detail.endswith("ignored")}
-    intended: dict[tuple[str, str], int] = {}
-    for item in history.recorded:
-        if isinstance(item.event, ev.IntentRecorded):
-            intended[item.event.node, item.event.effect] = item.seq
-        elif isinstance(item.event, ev.EffectAbsent):
-            done = felt.get((item.event.node, intended.pop((item.event.node, item.event.effect), 0)))
-            if done is not None and done.what in {"submit", "bmc", "ac"} and done.at <= item.at:
-                yield f"{done.node}: {item.event.effect} is called absent at {item.seq}, and it came at {done.at:.0f}"
+            yield f"{node}: {what} {detail[:12]} came {times} times under the one intent {intent}"
+    yield from _denied(history)
     bad = {rule.name for rule in history.drawing.faults.rules if rule.effect in _BMC}
     for node, box in history.truth["nodes"].items():
         if box["power_cuts_in_flash"]:
@@ -55,131 +48,22 @@ def once(history: History) -> Iterator[str]:
             yield f"{node}: bricked: {box['bricked']}"
 
 
+def _denied(history: History) -> Iterator[str]:
+    """Effects that came, and that the journal calls absent."""
+    felt = {(done.node, done.announced): done for done in history.witness.done if not done.detail.endswith("ignored")}
+    intended: dict[tuple[str, str], int] = {}
+    for item in history.recorded:
+        if isinstance(item.event, ev.IntentRecorded):
+            intended[item.event.node, item.event.effect] = item.seq
+        elif isinstance(item.event, ev.EffectAbsent):
+            done = felt.get((item.event.node, intended.pop((item.event.node, item.event.effect), 0)))
+            if done is not None and done.what in {"submit", "bmc", "ac"} and done.at <= item.at:
+                yield f"{done.node}: {item.event.effect} is called absent at {item.seq}, and it came at {done.at:.0f}"
+
+
 def owned(history: History) -> Iterator[str]:
     """I2: nothing is done by a process that another has superseded."""
     yield from history.witness.intruders
-
-
-@dataclass(slots=True)
-class _Pace:
-    """Counted from the journal alone."""
-
-    status: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, bool] = field(default_factory=dict)
-    """Node -> whether it is of the canary."""
-    accepted: int = 0
-    wave: int = -1
-    approved: set[int] = field(default_factory=set)
-    ended_at: dict[str, float] = field(default_factory=dict)
-
-
-def paced(history: History) -> Iterator[str]:
-    """I3: never more in flight than any cap allows; waves, bake, approval, canary and budget as the playbook says."""
-    planned = _plan(history)
-    if planned is None:
-        return
-    order, waves = planned
-    spec, nodes = history.drawing.spec, {str(node.id): node for node in history.drawing.nodes}
-    approve = _approvals(spec.waves, spec.approve, len(order))
-    pace = _Pace()
-    for item in history.recorded:
-        match item.event:
-            case ev.WaveOpened(wave=wave):
-                before = order[: waves[wave - 1]] if wave else []
-                open_still = [node for node in before if pace.status.get(node) in {None, _ACTIVE}]
-                if open_still or wave != pace.wave + 1:
-                    yield f"wave {wave} opened at {item.seq} after wave {pace.wave}, with {open_still} unfinished"
-                if wave in approve and wave not in pace.approved:
-                    yield f"wave {wave} opened at {item.seq} without approval"
-                baked = max((pace.ended_at.get(node, 0.0) for node in before), default=0.0) + spec.bake_s
-                if wave and item.at < baked:
-                    yield f"wave {wave} opened at {item.seq}, {baked - item.at:.0f} s too early"
-                if (halts := _halts(pace, spec.failure_budget, len(waves))) is not None:
-                    yield f"wave {wave} opened at {item.seq} although {halts}"
-                pace.wave = wave
-            case ev.WaveApproved(wave=wave):
-                pace.approved.add(wave)
-            case ev.NodeAdmitted(node=node):
-                fresh = pace.status.get(node) is None
-                pace.status[node] = _ACTIVE
-                if node not in order[: waves[pace.wave]] or pace.wave < 0:
-                    yield f"{node} was admitted at {item.seq} in wave {pace.wave}, to which it does not belong"
-                if fresh and (halts := _halts(pace, spec.failure_budget, len(waves))) is not None:
-                    yield f"{node} was admitted at {item.seq} although {halts}"
-                if fresh:
-                    yield from _caps(pace, history, nodes, item.seq)
-            case ev.NodeRollingBack(node=node):
-                pace.failed[node] = node in order[: waves[0]]
-            case ev.NodeQuarantined(node=node):
-                pace.status[node], pace.ended_at[node] = _OUT, item.at
-                pace.failed[node] = node in order[: waves[0]]
-            case ev.NodeConfirmed(node=node) | ev.NodeRolledBack(node=node):
-                pace.status[node], pace.ended_at[node] = _ENDED, item.at
-            case ev.RolloutContinued(accepted_failures=accepted):
-                if accepted > len(pace.failed):
-                    yield f"{accepted} failures were accepted at {item.seq}, there are {len(pace.failed)}"
-                pace.accepted = accepted
-            case _:
-                pass
-
-
-def _plan(history: History) -> tuple[list[str], list[int]] | None:
-    """Nodes in the order of admission, and the size of each wave, from the drawing's own numbers."""
-    for item in history.recorded:
-        if isinstance(item.event, ev.RolloutPlanned):
-            order = list(item.event.plan["order"])
-            return order, _sizes(history.drawing.spec.waves, len(order))
-    return None
-
-
-def _sizes(amounts: tuple[object, ...], count: int) -> list[int]:
-    sizes: list[int] = []
-    for amount in (*amounts, count):
-        size = min(int(str(amount)), count)
-        if size > (sizes[-1] if sizes else 0):
-            sizes.append(size)
-    return sizes
-
-
-def _approvals(amounts: tuple[object, ...], asked: tuple[int, ...], count: int) -> set[int]:
-    """Waves, from 0, that wait for a person."""
-    return {len(_sizes(amounts[: number - 1], 0) or _before(amounts[: number - 1], count)) for number in asked}
-
-
-def _before(amounts: tuple[object, ...], count: int) -> list[int]:
-    sizes: list[int] = []
-    for amount in amounts:
-        size = min(int(str(amount)), count)
-        if size > (sizes[-1] if sizes else 0):
-            sizes.append(size)
-    return sizes
-
-
-def _halts(pace: _Pace, budget: object, waves: int) -> str | None:
-    """Why nothing new may start: what a person has not accepted."""
-    new = len(pace.failed) - pace.accepted
-    if new <= 0:
-        return None
-    if waves > 1 and pace.wave == 0 and any(pace.failed.values()):
-        return f"the canary failed ({sorted(pace.failed)}) and {pace.accepted} failures are accepted"
-    if new > int(str(budget)):
-        return f"{new} failures are above the budget of {budget}"
-    return None
-
-
-def _caps(pace: _Pace, history: History, nodes: Mapping[str, object], seq: int) -> Iterator[str]:
-    spec = history.drawing.spec
-    active = [name for name, status in pace.status.items() if status == _ACTIVE]
-    if len(active) > int(str(spec.max_in_flight)):
-        yield f"{len(active)} in flight at {seq}, at most {spec.max_in_flight} may be"
-    out = [node for node in history.drawing.nodes if pace.status.get(str(node.id)) in {_ACTIVE, _OUT}]
-    for cap, of in ((spec.rack, lambda node: {str(node.rack)}), (spec.feed, lambda node: {str(x) for x in node.feeds})):
-        if cap is None:
-            continue
-        for domain in {name for node in out for name in of(node)}:
-            here = sum(domain in of(node) for node in out)
-            if here > max(1, int(str(cap))):
-                yield f"{here} nodes of {domain} are out at {seq}, at most {cap} may be"
 
 
 def windowed(history: History) -> Iterator[str]:
@@ -299,17 +183,23 @@ def live(history: History) -> Iterator[str]:
             yield f"{name} is {node.status}"
         elif node.status.value in {"quarantined", "rolled-back"} and not (node.reason and node.message):
             yield f"{name} is {node.status} without a reason"
-    locked = {rule.name for rule in history.drawing.faults.rules if rule.effect in {Effect.LOGIN_CHANGES, Effect.BMC_DEAD}}
+    yield from _logins(history)
+
+
+def _logins(history: History) -> Iterator[str]:
+    """Sessions that are left, and passwords that were tried too often."""
+    locking = {rule.name for rule in history.drawing.faults.rules if rule.effect in _LOCKING}
+    locked = {name for name, box in history.truth["nodes"].items() if locking & set(box["faults"])}
     for name, contexts in history.left_open.items():
-        if not locked & set(history.truth["nodes"][name]["faults"]):
+        if name not in locked:
             yield f"{name}: {len(contexts)} sessions are left open: {contexts}"
-    for row in history.believed:
-        if not any(locked & set(box["faults"]) for box in history.truth["nodes"].values()):
-            yield f"the journal believes in session {row}"
-    for node, times in history.witness.refused.items():
+    for name, session in history.believed:
+        if name not in locked:
+            yield f"{name}: the journal believes in session {session}"
+    for name, times in history.witness.refused.items():
         for first, fourth in zip(times, times[3:], strict=False):
             if fourth - first < 600.0:
-                yield f"{node}: four wrong passwords within {fourth - first:.0f} s"
+                yield f"{name}: four wrong passwords within {fourth - first:.0f} s"
 
 
 def secretless(history: History) -> Iterator[str]:
@@ -323,46 +213,46 @@ def secretless(history: History) -> Iterator[str]:
 
 def right(history: History) -> Iterator[str]:
     """I12, and what confirmed and rolled back mean: only allowed images, over the stones, and the machine says so in the end."""
-    wanted = history.drawing.wanted
     for done in history.witness.done:
         if done.what == "submit":
             yield from _image(history, done.node, done.detail, done.at, done.versions)
-    models = {str(node.id): node.model for node in history.drawing.nodes}
     for name, node in history.state.nodes.items():
         box = history.truth["nodes"][name]
-        parts = {key: PARTS[models[name]][key] for key in wanted.keys}
-        shown = {key: box["items"][part.item]["active"] for key, part in parts.items()}
-        if node.status.value == "confirmed":
-            wrong = {key: version for key, version in shown.items() if version != parts[key].versions[NEW]}
-            if wrong and name not in history.witness.shown:
-                yield f"{name} is confirmed and runs {wrong}"
-            if box["bricked"] and not box["bricked"].startswith("BMC does not return"):
-                yield f"{name} is confirmed and bricked: {box['bricked']}"
-            if box["host_power"] != "On":
-                yield f"{name} is confirmed and its host is {box['host_power']}"
-            staged = {key: box["items"][part.item]["staged"] for key, part in parts.items()}
-            yield from (f"{name} is confirmed, and {key} {text} waits" for key, text in staged.items() if text)
-        if node.status.value == "rolled-back":
-            wrong = {key: version for key, version in shown.items() if version != history.before[name][parts[key].item]}
-            if wrong:
-                yield f"{name} is rolled back and runs {wrong} instead of {history.before[name]}"
-            for key, part in parts.items():
-                if (staged := box["items"][part.item]["staged"]) not in {None, shown[key]}:
-                    yield f"{name} is rolled back, and {key} {staged} waits for the next reset"
-            if box["host_power"] != "On":
-                yield f"{name} is rolled back and its host is {box['host_power']}"
-            if history.drawing.spec.on_failure is not OnFailure.ROLL_BACK_NODE:
-                yield f"{name} is rolled back, and the playbook says to hold it"
-        if node.status.value in {"confirmed", "rolled-back"} and box["force_update"]:
-            yield f"{name} is {node.status} and ForceUpdate is still set"
-        if node.status.value == "pending" and any(item["flashes"] for item in box["items"].values()):
+        status = node.status.value
+        if status in {"confirmed", "rolled-back"}:
+            yield from (f"{name} is {status}, and {text}" for text in _not_so(history, name, status))
+        if status == "rolled-back" and history.drawing.spec.on_failure is not OnFailure.ROLL_BACK_NODE:
+            yield f"{name} is rolled back, and the playbook says to hold it"
+        if status == "pending" and any(item["flashes"] for item in box["items"].values()):
             yield f"{name} is pending and was flashed"
+
+
+def _not_so(history: History, name: str, status: str) -> Iterator[str]:
+    """What the machine itself says against the end that its node was given."""
+    box = history.truth["nodes"][name]
+    model = next(each.model for each in history.drawing.nodes if str(each.id) == name)
+    for key in history.drawing.wanted.keys:
+        part = PARTS[model][key]
+        item = box["items"][part.item]
+        wanted = part.versions[NEW] if status == "confirmed" else history.before[name][part.item]
+        if item["active"] != wanted and not (status == "confirmed" and name in history.witness.shown):
+            yield f"{key} runs {item['active']}, not {wanted}"
+        if item["staged"] not in {None, item["active"]}:
+            yield f"{key} {item['staged']} waits for the next reset"
+    if box["bricked"]:
+        yield f"it is bricked: {box['bricked']}"
+    if box["host_power"] != "On":
+        yield f"its host is {box['host_power']}"
+    if box["force_update"]:
+        yield "ForceUpdate is still set"
 
 
 def _image(history: History, node: str, digest: str, at: float, versions: Mapping[str, str]) -> Iterator[str]:
     """Whether this image may go to this node now."""
     model = next(each.model for each in history.drawing.nodes if str(each.id) == node)
-    known = {image(model, key, which)[1]: (key, which) for key in history.drawing.wanted.keys for which in (OLD, MIDDLE, NEW)}
+    known = {
+        image(model, key, which)[1]: (key, which) for key in history.drawing.wanted.keys for which in (OLD, MIDDLE, NEW)
+    }
     if digest not in known:
         yield f"{node}: an image {digest[:12]} was sent that nobody planned"
         return
@@ -384,7 +274,10 @@ def _image(history: History, node: str, digest: str, at: float, versions: Mappin
 
 def alike(disturbed: History, calm: History) -> Iterator[str]:
     """I13: the same end as without the deaths. A node may end less certain, held for what a death left undecided, never otherwise."""
-    parts = {str(node.id): [PARTS[node.model][key].item for key in disturbed.drawing.wanted.keys] for node in disturbed.drawing.nodes}
+    parts = {
+        str(node.id): [PARTS[node.model][key].item for key in disturbed.drawing.wanted.keys]
+        for node in disturbed.drawing.nodes
+    }
     for name, node in disturbed.state.nodes.items():
         other = calm.state.nodes[name]
         if node.status.value == "quarantined" and node.reason in {"outcome-unknown", "rollback-failed"}:

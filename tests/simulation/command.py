@@ -1,3 +1,4 @@
+# ruff: noqa: T201 (a command speaks)
 """`python tests/simulation/run.py`: many seeds on all cores, one seed again, or the planted bugs."""
 
 import argparse
@@ -27,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--planted", action="store_true", help="see every planted bug caught")
     parser.add_argument("--only", default="", help="with --planted: bugs whose name contains this")
-    parser.add_argument("--brief", action="store_true", help="print only seeds that fail, one a line, and end at the first")
+    parser.add_argument(
+        "--brief", action="store_true", help="print only seeds that fail, one a line, and end at the first"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.seed is not None:
         return replay(chosen.seed)
@@ -56,7 +59,9 @@ def replay(seed: int) -> int:
     drawing = history.drawing
     print(f"seed {seed}: {len(drawing.nodes)} nodes, {drawing.spec}")
     print(f"faults: {list(drawing.faults_plain)}")
-    print(f"deaths: {drawing.deaths}; disk full: {drawing.full}; network spoils {drawing.lost:.1%}; asks: {drawing.asks}")
+    print(
+        f"deaths: {drawing.deaths}; disk full: {drawing.full}; network spoils {drawing.lost:.1%}; asks: {drawing.asks}"
+    )
     print(f"swap: {drawing.swap}; wanted: {drawing.wanted}")
     print(history.trail())
     print(f"processes: {', '.join(history.ends)}")
@@ -139,7 +144,11 @@ def planted(only: str, jobs: int) -> int:
     caught = 0
     for hunt in hunted(wanted, jobs, Path(__file__).parents[2]):
         caught += hunt.seed is not None
-        said = f"caught by seed {hunt.seed}: {hunt.violation}" if hunt.seed is not None else f"NOT CAUGHT: {hunt.violation}"
+        said = (
+            f"caught by seed {hunt.seed}: {hunt.violation}"
+            if hunt.seed is not None
+            else f"NOT CAUGHT: {hunt.violation}"
+        )
         print(f"{hunt.bug.name}: {said}", flush=True)
     print(f"planted bugs: caught {caught}/{len(wanted)}")
     return 0 if caught == len(wanted) else 1

@@ -109,9 +109,7 @@ def image(model: str, key: str, which: str) -> tuple[Path, str]:
     name = hashlib.sha256(model.encode()).hexdigest()[:8]
     path = directory() / f"{name}-{key}-{which}.fwpkg"
     version = part.versions[which]
-    sha256 = build_box_package(
-        path, model=model, bundle=part.bundle, versions={part.family: version}, version=version
-    )
+    sha256 = build_box_package(path, model=model, bundle=part.bundle, versions={part.family: version}, version=version)
     return path, sha256
 
 

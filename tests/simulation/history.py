@@ -86,7 +86,7 @@ class History:
     """Exceptions that nobody foresaw."""
     left_open: dict[str, list[str]]
     """Node -> Contexts of sessions that stand on its BMC at the end."""
-    believed: tuple[str, ...]
+    believed: tuple[tuple[str, str], ...]
     """Sessions that the journal believes in at the end, on BMCs that answer."""
     deaths: int
     spoiled: int
@@ -165,7 +165,7 @@ class _Player:
         }
         self.disk = KeptJournal(self.clock, self.place / "journal.db")
         self.disk.told = self.witness.kept
-        chance = random.Random(f"network {drawing.seed}")
+        chance = random.Random(f"network {drawing.seed}")  # noqa: S311 (a seed is the point)
         self.network = Network(self.clock, chance, drawing.lost, self.clock.now() + drawing.rough_s)
         begun = self.clock.now()
         self._processes()
@@ -277,7 +277,7 @@ class _Player:
         if error is not None and not isinstance(error, Crash | JournalUnwritable):
             self.bugs.append(f"{type(error).__name__}: {error} ({context['message']})")
 
-    def _last_look(self) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    def _last_look(self) -> tuple[dict[str, list[str]], tuple[tuple[str, str], ...]]:
         """An hour later the network is whole; one more process deletes what sessions were left."""
         self.network.lost = 0.0
         self._wait(3600.0)
@@ -291,7 +291,9 @@ class _Player:
             for name, bmc in self.hall.bmcs.items()
             if name in reached and bmc.sessions.open
         }
-        return left, tuple(row.uri or row.context for row in self.disk.open_sessions() if row.node in reached)
+        return left, tuple(
+            (row.node, row.uri or row.context) for row in self.disk.open_sessions() if row.node in reached
+        )
 
     def _sweep(self) -> None:
         process = Process(number=self.witness.owner)
@@ -317,10 +319,10 @@ class _Running:
             limits=limits,
             transport=lambda bmc: RoughTransport(ways(bmc), process, player.network),
         )
-        self._edges = HallEdges(
-            Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=self._clock
+        self._edges = HallEdges(Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=self._clock)
+        state = (
+            replay(ROLLOUT, player.disk.read(ROLLOUT)) if player.disk.kept(ROLLOUT) else RolloutState(rollout=ROLLOUT)
         )
-        state = replay(ROLLOUT, player.disk.read(ROLLOUT)) if player.disk.kept(ROLLOUT) else RolloutState(rollout=ROLLOUT)
         self.ledger = Ledger(self._journal, state)
         self.engine: Engine | None = None
 
@@ -341,9 +343,7 @@ class _Running:
 
     async def sweep(self, all_of: str = "") -> None:
         """As a process does at its end, or (`all_of`) as the next rollout does."""
-        worked = frozenset(
-            {NodeStatus.RUNNING, NodeStatus.UNCERTAIN, NodeStatus.PARKED, NodeStatus.ROLLING_BACK}
-        )
+        worked = frozenset({NodeStatus.RUNNING, NodeStatus.UNCERTAIN, NodeStatus.PARKED, NodeStatus.ROLLING_BACK})
         nodes = self.ledger.state.nodes
         idle = [node for node in self._nodes if all_of or nodes[str(node.id)].status not in worked]
         await sweep(idle, self._driver, self.ledger, self._leftovers())
@@ -358,9 +358,7 @@ class _Running:
         plan = planned(drawing, surveys)
         await record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
         refused = plan.refused.items()
-        await record(
-            *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
-        )
+        await record(*(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused))
         if not plan.order:
             await record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
         await self._driver.close()

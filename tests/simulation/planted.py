@@ -19,7 +19,7 @@ from simulation.bugs import PLANTED, Bug
 
 __all__ = ["MOST", "PLANTED", "Bug", "Hunt", "copied", "hunted"]
 
-MOST = 400
+MOST = 300
 """Seeds within which a bug must be caught."""
 _PACKAGES = ("fleet", "inventory", "playbooks", "tui")
 
@@ -55,7 +55,9 @@ def _hunt(bug: Bug, *, root: Path, seeds: int) -> Hunt:
     if done.returncode == 1 and done.stdout:
         seed, _, text = done.stdout.strip().partition(" ")
         return Hunt(bug=bug, seed=int(seed), violation=text)
-    return Hunt(bug=bug, seed=None, violation=(done.stderr.strip().splitlines() or [f"{seeds} seeds found nothing"])[-1])
+    return Hunt(
+        bug=bug, seed=None, violation=(done.stderr.strip().splitlines() or [f"{seeds} seeds found nothing"])[-1]
+    )
 
 
 def copied(bug: Bug, root: Path, place: Path) -> None:

@@ -159,7 +159,9 @@ class RoughTransport:
     def request(self, method: str, url: URL, **options: Any) -> "_Exchange":
         """See HttpTransport.request."""
         headers = {**(options.get("headers") or {}), WHO: str(self._process.number)}
-        return _Exchange(self._inner.request(method, url, **{**options, "headers": headers}), self._process, self._network)
+        return _Exchange(
+            self._inner.request(method, url, **{**options, "headers": headers}), self._process, self._network
+        )
 
     async def drop(self) -> None:
         """See HttpTransport.drop."""

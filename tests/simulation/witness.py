@@ -118,7 +118,14 @@ class WatchedBmc(Bmc):
     def _submitted(self, at: float, process: int, versions: Mapping[str, str]) -> None:
         run = self.updates.running or (self.updates.scheduled[-1] if self.updates.scheduled else None)
         digest = run.package.sha256 if run is not None and run.package is not None else ""
-        self._write(at, process, "submit", digest, versions, lambda effect, detail: effect.endswith("/submit") and detail["sha256"] == digest)
+        self._write(
+            at,
+            process,
+            "submit",
+            digest,
+            versions,
+            lambda effect, detail: effect.endswith("/submit") and detail["sha256"] == digest,
+        )
 
     def _reset(self, at: float, process: int, resets: list[dict[str, Any]], versions: Mapping[str, str]) -> None:
         if any(reset["what"] == "ac" for reset in resets):  # it takes host and BMC along
@@ -126,9 +133,11 @@ class WatchedBmc(Bmc):
         for reset in resets:
             what, kind = reset["what"], reset["kind"].split()[0]
             names = {"ac": "/ac-cycle", "bmc": "/bmc-reset"}.get(what, "/host-off" if kind in _HOST_OFF else "/host-on")
-            self._write(at, process, what, reset["kind"], versions, lambda effect, _, names=names: effect.endswith(names))
+            self._write(
+                at, process, what, reset["kind"], versions, lambda effect, _, names=names: effect.endswith(names)
+            )
 
-    def _write(
+    def _write(  # noqa: PLR0917
         self,
         at: float,
         process: int,

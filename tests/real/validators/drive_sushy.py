@@ -12,6 +12,7 @@ import sushy
 from sushy import auth
 
 DEADLINE_S = 60.0
+ENDS = (sushy.TASK_STATE_COMPLETED, sushy.TASK_STATE_EXCEPTION)
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     login = auth.SessionAuth(username="admin", password=Path(password).read_text().strip())
     root = sushy.Sushy(url, auth=login, verify=ca)
     monitor = root.get_update_service().simple_update(image)
-    until(lambda: not monitor.check_is_processing)
+    until(lambda: monitor.get_task().task_state in ENDS)  # not its monitor: "processing" is over too early for sushy
     task = monitor.get_task()
     system = root.get_system("/redfish/v1/Systems/DGX")
     system.reset_system(sushy.RESET_TYPE_FORCE_OFF)
