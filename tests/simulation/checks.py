@@ -239,7 +239,7 @@ def _not_so(history: History, name: str, status: str) -> Iterator[str]:
             yield f"{key} runs {item['active']}, not {wanted}"
         if item["staged"] not in {None, item["active"]}:
             yield f"{key} {item['staged']} waits for the next reset"
-    if box["bricked"]:
+    if box["bricked"] and status == "confirmed":  # one that hangs in POST with its old version looks as before to Redfish
         yield f"it is bricked: {box['bricked']}"
     if box["host_power"] != "On":
         yield f"its host is {box['host_power']}"
