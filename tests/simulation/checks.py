@@ -239,7 +239,8 @@ def _not_so(history: History, name: str, status: str) -> Iterator[str]:
             yield f"{key} runs {item['active']}, not {wanted}"
         if item["staged"] not in {None, item["active"]}:
             yield f"{key} {item['staged']} waits for the next reset"
-    if box["bricked"]:
+    # To Redfish, a machine that hangs in POST with its old version looks as before.
+    if box["bricked"] and status == "confirmed":
         yield f"it is bricked: {box['bricked']}"
     if box["host_power"] != "On":
         yield f"its host is {box['host_power']}"

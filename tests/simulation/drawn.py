@@ -241,7 +241,7 @@ def _lie(chance: random.Random, wanted: Wanted) -> list[dict[str, Any]]:
                 "select": {"model": model},
                 "method": "GET",
                 "when": when,
-                "times": chance.randint(1, 3),
+                "times": chance.randint(1, 2),
                 **shows,
             }
         )

@@ -15,7 +15,7 @@ from simulation.trial import tried
 ROOT = Path(__file__).resolve().parents[2]
 _SHORT = (
     "in-flight-off-by-one",
-    "canary-ignored",
+    "wave-forgotten",
     "intent-after-effect",
     "double-activation",
     "confirm-unread",
