@@ -451,7 +451,7 @@ PLANTED: tuple[Bug, ...] = (
         why="sessions of dead processes stay",
         edits=(
             Edit(
-                "fleet/runner.py",
+                "fleet/reach.py",
                 "    gone = await bmc.clear_sessions(leftovers)\n",
                 "    gone = frozenset(leftovers)\n",
             ),
