@@ -366,17 +366,6 @@ PLANTED: tuple[Bug, ...] = (
         edits=(Edit("playbooks/steps/firmware.py", "_PATIENCE = 3.0", "_PATIENCE = 0.0"),),
     ),
     Bug(
-        name="post-interrupted",
-        why="power is cut in the first POST after an update",
-        edits=(
-            Edit(
-                "playbooks/steps/power.py",
-                "    rest_s = post_left_s(ctx)\n    if rest_s > 0:",
-                "    rest_s = post_left_s(ctx)\n    if rest_s > 1e9:",
-            ),
-        ),
-    ),
-    Bug(
         name="host-left-off",
         why="nobody turns the host on again",
         edits=(
