@@ -388,11 +388,6 @@ PLANTED: tuple[Bug, ...] = (
         ),
     ),
     Bug(
-        name="way-back-not-activated",
-        why="the way back ends with a staged image",
-        edits=(Edit("fleet/runner.py", '        specs.append(StepSpec(ACTIVATE, {"block": "back"}))\n', ""),),
-    ),
-    Bug(
         name="way-back-leaves-staged",
         why="a new image that waits is not overwritten on the way back",
         edits=(Edit("fleet/runner.py", '"always": "staged" if staged else ""', '"always": ""'),),
