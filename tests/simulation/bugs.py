@@ -510,6 +510,7 @@ PLANTED: tuple[Bug, ...] = (
         name="given-up-forgotten",
         why="the way back trusts a task that says Cancelled",
         edits=(Edit("fleet/runner.py", ' or f"{key}/{GIVEN_UP}" in state.effects', ""),),
+        first=5030,
     ),
     Bug(
         name="abort-undone",
@@ -521,5 +522,6 @@ PLANTED: tuple[Bug, ...] = (
                 "            result = await self._turn()\n",
             ),
         ),
+        first=5055,
     ),
 )
