@@ -366,17 +366,6 @@ PLANTED: tuple[Bug, ...] = (
         edits=(Edit("playbooks/steps/firmware.py", "_PATIENCE = 3.0", "_PATIENCE = 0.0"),),
     ),
     Bug(
-        name="post-interrupted",
-        why="power is cut in the first POST after an update",
-        edits=(
-            Edit(
-                "playbooks/steps/power.py",
-                "    rest_s = post_left_s(ctx)\n    if rest_s > 0:",
-                "    rest_s = post_left_s(ctx)\n    if rest_s > 1e9:",
-            ),
-        ),
-    ),
-    Bug(
         name="host-left-off",
         why="nobody turns the host on again",
         edits=(
@@ -397,11 +386,6 @@ PLANTED: tuple[Bug, ...] = (
                 'StepSpec(UPDATE, {"target": component, "always"',
             ),
         ),
-    ),
-    Bug(
-        name="way-back-not-activated",
-        why="the way back ends with a staged image",
-        edits=(Edit("fleet/runner.py", '        specs.append(StepSpec(ACTIVATE, {"block": "back"}))\n', ""),),
     ),
     Bug(
         name="way-back-leaves-staged",
@@ -526,6 +510,7 @@ PLANTED: tuple[Bug, ...] = (
         name="given-up-forgotten",
         why="the way back trusts a task that says Cancelled",
         edits=(Edit("fleet/runner.py", ' or f"{key}/{GIVEN_UP}" in state.effects', ""),),
+        first=5030,
     ),
     Bug(
         name="abort-undone",
@@ -537,5 +522,6 @@ PLANTED: tuple[Bug, ...] = (
                 "            result = await self._turn()\n",
             ),
         ),
+        first=5055,
     ),
 )

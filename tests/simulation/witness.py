@@ -89,7 +89,8 @@ class WatchedBmc(Bmc):
         submits, resets = self.ledger.submits, len(self.ledger.resets)
         wrong, created = self.ledger.failed_logins, self.sessions._count
         self._swapped(now)
-        versions = {item: state.active for item, state in self.firmware.parts.items()}
+        reads = request.method == "GET"
+        versions = {} if reads else {item: state.active for item, state in self.firmware.parts.items()}
         answer = super().answer(request, now)
         process = int(request.header(WHO) or 0)
         witness, node = self.witness, self.spec.name
