@@ -178,7 +178,10 @@ class Context:
         for key, spec in self._steps:
             if key == self._key:
                 break
-            if spec.name not in {ACTIVATE, KEEP}:  # the one is what the updates before it ask for, the other costs a walk
+            if spec.name not in {
+                ACTIVATE,
+                KEEP,
+            }:  # the one is what the updates before it ask for, the other costs a walk
                 standing[self._subject(spec)] = (key, spec)
         assert self._make is not None  # noqa: S101  the runner gives it
         mine, found = self._key, []
