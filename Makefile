@@ -30,7 +30,7 @@ soak: $(VENV)/.installed-dev        ## SEEDS simulated histories, planted bugs; 
 
 test-real: $(VENV)/.installed-dev   ## against counterparts that are not ours; as root it installs them from Debian
 	if [ "$$(id -u)" = 0 ]; then bash tests/real/install.sh; fi
-	$(BIN)/pytest tests/real
+	FLEET_TEST_REAL=1 $(BIN)/pytest tests/real
 
 clean:
 	rm -rf $(VENV) .fleet
