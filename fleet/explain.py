@@ -195,7 +195,8 @@ def _node(state: RolloutState, node: NodeState, trail: list[Recorded]) -> tuple[
             Line(topic="standing", text=f"{target} is handed over and {stage}")
             for target, stage in waiting(node).items()
         ]
-    lines += _lost_sessions(trail)
+    # While a process works on the node, a session of its own stands: that is no loss.
+    lines += _lost_sessions(trail) if node.status not in ACTIVE else []
     lines += [Line(topic="next", text=text) for text in advice(node.status, node.reason)]
     return tuple(lines)
 
@@ -218,7 +219,7 @@ def _lost_sessions(trail: list[Recorded]) -> list[Line]:
     for item in trail:
         if isinstance(item.event, ev.SessionOpening | ev.SessionOpened):
             left[item.event.context] = item.at
-        elif isinstance(item.event, ev.SessionClosed):
+        elif isinstance(item.event, ev.SessionClosed | ev.LoginRefused):
             left.pop(item.event.context, None)
     return [
         Line(topic="open", text="a session on its BMC is not closed yet; the next process deletes it", at=at)
