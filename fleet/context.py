@@ -178,10 +178,8 @@ class Context:
         for key, spec in self._steps:
             if key == self._key:
                 break
-            if spec.name not in {
-                ACTIVATE,
-                KEEP,
-            }:  # the one is what the updates before it ask for, the other costs a walk
+            # What was activated is what the updates before it ask for; what a flash left alone costs a walk to read again.
+            if spec.name not in {ACTIVATE, KEEP}:
                 standing[self._subject(spec)] = (key, spec)
         assert self._make is not None  # noqa: S101  the runner gives it
         mine, found = self._key, []

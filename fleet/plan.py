@@ -107,6 +107,10 @@ class Plan:
         """Nodes that will not be touched, with reasons."""
         return {name: node for name, node in self.nodes.items() if node.reason}
 
+    def steps(self) -> tuple[StepSpec, ...]:
+        """Every step of every recipe, in the recipes' order."""
+        return tuple(step for recipe in self.recipes.values() for step in recipe.steps)
+
     def expected_s(self) -> float:
         """Field seconds from the first admission to the last confirmation: waves one after the other, each work-conserving."""
         total, done = 0.0, 0
@@ -345,5 +349,5 @@ def spread(nodes: Sequence[Node]) -> tuple[str, ...]:
 def image_paths(plan: Plan) -> dict[Path, str]:
     """Every image that the plan may flash or install, with its digest: verified again before a resume."""
     images = {target.image: target.sha256 for target in plan.targets.values()}
-    steps = [step for recipe in plan.recipes.values() for step in recipe.steps]
-    return images | {Path(str(step.args["image"])): str(step.args["sha256"]) for step in steps if "image" in step.args}
+    installed = [step.args for step in plan.steps() if "image" in step.args]
+    return images | {Path(str(args["image"])): str(args["sha256"]) for args in installed}

@@ -193,9 +193,8 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     driver = compose.make_driver(sources, clock)
     stack.push_async_callback(driver.close)
     rollout = ledger.state.rollout
-    steps = [step for recipe in plan.recipes.values() for step in recipe.steps]
     place = around.workplace(journal.path, rollout)
-    edges = await stack.enter_async_context(around.working(sources, clock, place, steps))
+    edges = await stack.enter_async_context(around.working(sources, clock, place, plan.steps()))
     gate = Gate()
     surroundings = Surroundings(
         rollout=rollout,

@@ -139,9 +139,14 @@ def demo(directory: Path, nodes: int, *, speed: float, faults: str, seed: int, a
     console.print(f"simulated hall: {nodes} DGX H100, time {speed:g} times faster, faults: {faults}, seed {seed}")
     with hall_for(directory, playbook, speed=speed, faults=faults, seed=seed) as hall:
         sources = compose.read_sources(directory / "inventory.yaml", playbook, hall)
-        wishes = apply.Wishes(journal=journal, as_json=as_json, go="yes", console=console)
-        result = compose.on_loop(apply.apply(sources, wishes))
-        truth = read_hall(hall).truth()
+        return carry_out(sources, hall, journal, as_json=as_json, console=console)
+
+
+def carry_out(sources: compose.Sources, hall: Path, journal: Path, *, as_json: str, console: Console) -> Exit:
+    """Apply the playbook over a running hall, and show the report and the ground truth."""
+    wishes = apply.Wishes(journal=journal, as_json=as_json, go="yes", console=console)
+    result = compose.on_loop(apply.apply(sources, wishes))
+    truth = read_hall(hall).truth()
     if not as_json:
         print_report(journal, None, console=Console())
         show_truth(truth, Console())

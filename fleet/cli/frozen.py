@@ -26,11 +26,7 @@ def with_digests(plan: Plan, sources: Sources) -> Plan:
     """The plan, and what it relies on."""
     planned = frozenset(plan.order)
     nodes = [node for node in sources.nodes if str(node.id) in planned]
-    return replace(plan, frozen=_digests(sources, _steps(plan), nodes))
-
-
-def _steps(plan: Plan) -> list[StepSpec]:
-    return [step for recipe in plan.recipes.values() for step in recipe.steps]
+    return replace(plan, frozen=_digests(sources, plan.steps(), nodes))
 
 
 def _digests(sources: Sources, steps: Collection[StepSpec], nodes: Collection[Node]) -> dict[str, str]:
@@ -70,7 +66,7 @@ def require_as_planned(plan: Plan, state: RolloutState, sources: Sources, *, abo
     _require_nodes(names, state, sources)
     _require_images(plan)
     # Nothing is tested on the way out: an edited profile must not stand in the way of an abort.
-    steps = [step for step in _steps(plan) if not (aborting and step.name in _BURN_INS)]
+    steps = [step for step in plan.steps() if not (aborting and step.name in _BURN_INS)]
     worked_on = frozenset(names)
     now = _digests(sources, steps, [node for node in sources.nodes if str(node.id) in worked_on])
     _require_same(plan.frozen, now, worked_on, state, sources)

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fleet.cli import apply, compose, sim
-from fleet.cli.commands_look import print_report
-from fleet.cli.demo import baseline_text, show_truth, write_images
-from fleet.cli.hall import read_hall
+from fleet.cli import compose, sim
+from fleet.cli.demo import baseline_text, carry_out, write_images
 from fleet.exits import Exit
 from fleet.sim.osimage import build_os_image
 from inventory.load import EXAMPLES, load
@@ -79,11 +77,4 @@ def journey(
     )
     with hall_for_journey(directory, files, select=select, speed=speed, faults=faults, seed=seed) as hall:
         sources = compose.read_sources(files.inventory, files.playbook, hall, baseline=files.baseline, select=select)
-        wishes = apply.Wishes(journal=journal, as_json=as_json, go="yes", console=console)
-        result = compose.on_loop(apply.apply(sources, wishes))
-        truth = read_hall(hall).truth()
-    if not as_json:
-        print_report(journal, None, console=Console())
-        show_truth(truth, Console())
-    console.print(f"journal: {journal}; look at it with: fleet report --journal {journal}")
-    return result
+        return carry_out(sources, hall, journal, as_json=as_json, console=console)
