@@ -82,7 +82,7 @@ class Engine:
     ) -> None:
         """`wait_for_window`: non-empty if a closed window is waited for; otherwise the process ends."""
         self._plan = plan
-        self._domains = {name: node.domains for name, node in plan.nodes.items()}
+        self._rules = plan.rules()
         self._ledger = ledger
         self._journal = journal
         self._executor = executor
@@ -187,9 +187,7 @@ class Engine:
         if self._gate.mode is Mode.OPEN:
             # Resumed while others still ran to their safe points: those that had parked go on too.
             await self._take_up()
-        return await self._carry_out(
-            admission.decide(self._state, self._plan.order, self._domains, self._plan.caps, self._clock.now())
-        )
+        return await self._carry_out(admission.decide(self._state, self._rules, self._clock.now()))
 
     async def _carry_out(self, decision: admission.Decision) -> Exit | None:
         match decision:
@@ -282,7 +280,12 @@ class Engine:
                 await self._ledger.record(ev.RolloutPaused(by=request.by))
             case Verb.RESUME if status is not RolloutStatus.ABORTING and not self._stopping:
                 # A person who resumes after failures has seen them; one who resumes after a closed window has not.
-                seen = status is RolloutStatus.HALTED and self._state.cause in {"budget", "canary"}
+                seen = status is RolloutStatus.HALTED and self._state.cause in {
+                    "budget",
+                    "canary",
+                    "evidence",
+                    "signature",
+                }
                 accepted = self._state.failures if seen else self._state.accepted_failures
                 await self._ledger.record(ev.RolloutContinued(by=request.by, accepted_failures=accepted))
                 self._gate.move(Mode.OPEN)

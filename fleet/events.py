@@ -112,7 +112,7 @@ class RolloutHalted(Event):
 
     kind: ClassVar[str] = "rollout.halted"
     cause: str
-    """budget, canary, domain, window: a word for machines."""
+    """budget, canary, evidence, signature, domain, window: a word for machines."""
     message: str
 
 

@@ -111,8 +111,7 @@ def _waits(state: RolloutState, plan: Plan, now: float) -> list[str]:
         return [
             f"nothing new starts; {plural(len(moving), 'node')} on the way to a safe point, {len(out) - len(moving)} parked"
         ]
-    domains = {name: node.domains for name, node in plan.nodes.items()}
-    return [_decided(state, admission.decide(state, plan.order, domains, plan.caps, now), now)]
+    return [_decided(state, admission.decide(state, plan.rules(), now), now)]
 
 
 def _decided(state: RolloutState, decision: admission.Decision, now: float) -> str:

@@ -8,12 +8,12 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from fleet.errors import Reason, UsageError
 from fleet.events import Json
-from fleet.policy.admission import Domains
+from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, resolve
 from fleet.ports import UpdateReadiness
 from fleet.profile import Profile, Rollback
@@ -23,8 +23,8 @@ from inventory.baseline import Activation, Baseline
 from inventory.model import Node
 from inventory.observed import Observation
 
-PLAN_VERSION = 2
-_READABLE = frozenset({1, PLAN_VERSION})
+PLAN_VERSION = 3
+_READABLE = frozenset({1, 2, PLAN_VERSION})
 """Versions that can be shown. Version 1 froze nothing around the nodes, so that it is not carried on (fleet.cli.apply)."""
 
 
@@ -83,6 +83,8 @@ class PlannedNode:
     model: str
     before: Mapping[str, str]
     """Inventory item -> version, of the items that the targets name."""
+    stratum: str = ""
+    """Nodes of one stratum are alike: model, firmware before, BMC version, feeds, recipe. What one shows is evidence for the next."""
     reason: str = ""
     message: str = ""
 
@@ -99,6 +101,8 @@ class Plan:
     recipes: Mapping[str, Recipe]
     targets: Mapping[str, Target]
     caps: Caps
+    strata: Mapping[str, str] = field(default_factory=dict)
+    """Stratum -> what its nodes have in common, for people."""
     frozen: Mapping[str, str] = field(default_factory=dict)
     """What the plan relies on beyond itself -> digest: "outlets of gpu0001", "burn-in profile hgx-8gpu-quick"."""
 
@@ -110,6 +114,20 @@ class Plan:
     def steps(self) -> tuple[StepSpec, ...]:
         """Every step of every recipe, in the recipes' order."""
         return tuple(step for recipe in self.recipes.values() for step in recipe.steps)
+
+    def rules(self) -> Rules:
+        """What admission is bound by."""
+        planned = {name: self.nodes[name] for name in self.order}
+        return Rules(
+            order=self.order,
+            domains={name: node.domains for name, node in self.nodes.items()},
+            caps=self.caps,
+            strata={name: node.stratum for name, node in planned.items()},
+            signs={
+                name: f"{node.model} {self.strata.get(node.stratum, node.stratum)}" for name, node in planned.items()
+            },
+            expected_s={name: self.recipes[node.recipe].expected_s for name, node in planned.items()},
+        )
 
     def expected_s(self) -> float:
         """Field seconds from the first admission to the last confirmation: waves one after the other, each work-conserving."""
@@ -132,6 +150,7 @@ class Plan:
             "recipes": {name: _recipe_json(recipe) for name, recipe in self.recipes.items()},
             "targets": {name: target.to_json() for name, target in self.targets.items()},
             "caps": self.caps.to_json(),
+            "strata": dict(self.strata),
             "frozen": dict(self.frozen),
         }
 
@@ -154,6 +173,7 @@ class Plan:
             recipes={name: _recipe_from(item) for name, item in data["recipes"].items()},
             targets={name: Target.from_json(item) for name, item in data["targets"].items()},
             caps=Caps.from_json(data["caps"]),
+            strata=data.get("strata", {}),
             frozen=data.get("frozen", {}),
         )
 
@@ -163,8 +183,13 @@ def _node_json(node: PlannedNode) -> Json:
         "wave": node.wave,
         "recipe": node.recipe,
         "profile": node.profile,
+        "stratum": node.stratum,
         "rack": node.domains.rack,
         "feeds": list(node.domains.feeds),
+        "leaves": list(node.domains.leaves),
+        "rails": list(node.domains.rails),
+        "tenant": node.domains.tenant,
+        "nvlink_domain": node.domains.nvlink_domain,
         "serial": node.serial,
         "uuid": node.uuid,
         "model": node.model,
@@ -175,8 +200,16 @@ def _node_json(node: PlannedNode) -> Json:
 
 
 def _node_from(data: Json) -> PlannedNode:
-    rest = {key: value for key, value in data.items() if key not in {"rack", "feeds"}}
-    return PlannedNode(domains=Domains(data["rack"], tuple(data["feeds"])), **rest)
+    domains = Domains(
+        data["rack"],
+        tuple(data["feeds"]),
+        leaves=tuple(data.get("leaves", ())),
+        rails=tuple(data.get("rails", ())),
+        tenant=data.get("tenant", ""),
+        nvlink_domain=data.get("nvlink_domain", ""),
+    )
+    rest = {key: value for key, value in data.items() if key not in {item.name for item in fields(Domains)}}
+    return PlannedNode(domains=domains, **rest)
 
 
 def _recipe_json(recipe: Recipe) -> Json:
@@ -214,8 +247,24 @@ RecipeMaker = Callable[[Survey], tuple[Recipe, Mapping[str, Target]]]
 """Compiles the playbook for one node, or raises CannotPlan. fleet.recipe makes one from a baseline."""
 
 
+def standing_place(node: Node) -> Domains:
+    """Where a node stands, by what the inventory says of itself; its cables are known to the whole inventory alone."""
+    return Domains(
+        str(node.rack),
+        tuple(str(feed) for feed in node.feeds),
+        tenant=node.tenant or "",
+        nvlink_domain=str(node.nvlink_domain or ""),
+    )
+
+
 def build(
-    *, playbook: str, baseline: Baseline, spec: RolloutSpec, surveys: Iterable[Survey], recipe_for: RecipeMaker
+    *,
+    playbook: str,
+    baseline: Baseline,
+    spec: RolloutSpec,
+    surveys: Iterable[Survey],
+    recipe_for: RecipeMaker,
+    place: Callable[[Node], Domains] = standing_place,
 ) -> Plan:
     """The plan for these nodes.
 
@@ -225,6 +274,7 @@ def build(
         spec: pacing.
         surveys: one a node, in the inventory's order.
         recipe_for: see RecipeMaker.
+        place: where a node stands.
     """
     recipes: dict[str, Recipe] = {}
     targets: dict[str, Target] = {}
@@ -244,16 +294,20 @@ def build(
             targets.update(its_targets)
         planned[name] = (survey, recipes[recipe.name])
     nodes = [survey.node for survey, _ in planned.values()]
-    caps = resolve(
-        spec,
-        len(nodes),
-        Counter(str(node.rack) for node in nodes),
-        Counter(str(feed) for node in nodes for feed in node.feeds),
-    )
+    places = {str(node.id): place(node) for node in nodes}
+    caps = resolve(spec, len(nodes), _members(places.values()))
     order = spread(nodes)
+    if caps.risk:
+        # Longest first: what takes long must not begin last (list scheduling, rollout-science 1.2).
+        order = tuple(sorted(order, key=lambda name: -planned[name][1].expected_s))
     bounds = zip((0, *caps.waves), caps.waves, strict=False)
     waves = {node: index for index, (start, full) in enumerate(bounds) for node in order[start:full]}
-    entries = {name: _planned(survey, recipe, waves[name], targets) for name, (survey, recipe) in planned.items()}
+    kinds = {name: _kind(survey, recipe, places[name], targets) for name, (survey, recipe) in planned.items()}
+    strata = {text: f"s{number}" for number, text in enumerate(dict.fromkeys(kinds[name] for name in order), 1)}
+    entries = {
+        name: replace(_planned(survey, recipe, waves[name], targets), domains=places[name], stratum=strata[kinds[name]])
+        for name, (survey, recipe) in planned.items()
+    }
     entries |= {name: _refused(survey, reason, message) for name, (survey, reason, message) in refused.items()}
     return Plan(
         playbook=playbook,
@@ -263,7 +317,32 @@ def build(
         recipes=recipes,
         targets=targets,
         caps=caps,
+        strata={number: text for text, number in strata.items()},
     )
+
+
+def _members(places: Iterable[Domains]) -> dict[str, Counter[str]]:
+    """Kind of domain -> name -> nodes that are part of it."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for domains in places:
+        for kind, name in domains.groups():
+            found[kind][name] += 1
+    return found
+
+
+def _kind(survey: Survey, recipe: Recipe, domains: Domains, targets: Mapping[str, Target]) -> str:
+    """What makes nodes alike, in words: model, what it ran, BMC version, feeds, and the recipe."""
+    seen = survey.observation
+    items = seen.items if seen else ()
+    ran = []
+    for name in dict.fromkeys(targets[name].component for name in recipe_targets(recipe)):
+        target = next(targets[each] for each in recipe_targets(recipe) if targets[each].component == name)
+        ran.append(f"{name} {'/'.join(sorted(set(target.versions(items).values()))) or 'unknown'}")
+    model = (seen.model if seen else "") or survey.node.model
+    bmc = f"BMC {seen.bmc_version}" if seen and seen.bmc_version else ""
+    feeds = f"feeds {'+'.join(domains.feeds)}" if domains.feeds else ""
+    came_from = f"from {', '.join(ran)}" if ran else ""
+    return " · ".join(part for part in (model, came_from, bmc, feeds, recipe.name) if part)
 
 
 def _own_names(
@@ -303,7 +382,7 @@ def _planned(survey: Survey, recipe: Recipe, wave: int, targets: Mapping[str, Ta
         wave=wave,
         recipe=recipe.name,
         profile=profile.name,
-        domains=_domains(survey.node),
+        domains=standing_place(survey.node),
         serial=observation.serial,
         uuid=observation.uuid,
         model=observation.model or survey.node.model,
@@ -322,7 +401,7 @@ def _refused(survey: Survey, reason: Reason, message: str) -> PlannedNode:
         wave=-1,
         recipe="",
         profile=survey.profile.name if survey.profile else "",
-        domains=_domains(survey.node),
+        domains=standing_place(survey.node),
         serial=seen.serial if seen else "",
         uuid=seen.uuid if seen else "",
         model=survey.node.model,
@@ -330,10 +409,6 @@ def _refused(survey: Survey, reason: Reason, message: str) -> PlannedNode:
         reason=reason.value,
         message=message,
     )
-
-
-def _domains(node: Node) -> Domains:
-    return Domains(str(node.rack), tuple(str(feed) for feed in node.feeds))
 
 
 def spread(nodes: Sequence[Node]) -> tuple[str, ...]:

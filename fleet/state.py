@@ -101,7 +101,11 @@ class NodeState:
     after: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     """What a flash must leave alone, as it was before the first one; empty before that."""
+    intents: int = 0
+    """Effects that were ever announced, those that came to nothing included; 0: nothing was done to the node."""
     admitted_at: float | None = None
+    failed_at: float | None = None
+    """When it failed first: when its way back began, or when it was held."""
     ended_at: float | None = None
 
 
@@ -125,6 +129,8 @@ class RolloutState:
     cause: str = ""
     message: str = ""
     accepted_failures: int = 0
+    accepted_at: float | None = None
+    """When a person last went on in spite of failures: the evidence that may halt the rollout begins anew from there."""
     failures: int = 0
     created_at: float = 0.0
     started_at: float | None = None
@@ -204,7 +210,8 @@ def _step_ended(node: NodeState, event: ev.StepEnded, _at: float) -> NodeState:
 
 
 def _intended(node: NodeState, event: ev.IntentRecorded, _at: float) -> NodeState:
-    return replace(node, effects={**node.effects, event.effect: Effect(detail=event.detail)})
+    effects = {**node.effects, event.effect: Effect(detail=event.detail)}
+    return replace(node, effects=effects, intents=node.intents + 1)
 
 
 def _happened(node: NodeState, event: ev.EffectRecorded, _at: float) -> NodeState:
@@ -226,9 +233,10 @@ def _parked(node: NodeState, event: ev.NodeParked, _at: float) -> NodeState:
     return replace(node, status=_to(node, NodeStatus.PARKED), message=event.why)
 
 
-def _rolling_back(node: NodeState, event: ev.NodeRollingBack, _at: float) -> NodeState:
+def _rolling_back(node: NodeState, event: ev.NodeRollingBack, at: float) -> NodeState:
     status = _to(node, NodeStatus.ROLLING_BACK)
-    return replace(node, status=status, phase=status, reason=event.reason, message=event.message)
+    failed_at = node.failed_at or at
+    return replace(node, status=status, phase=status, reason=event.reason, message=event.message, failed_at=failed_at)
 
 
 def _confirmed(node: NodeState, event: ev.NodeConfirmed, at: float) -> NodeState:
@@ -237,7 +245,14 @@ def _confirmed(node: NodeState, event: ev.NodeConfirmed, at: float) -> NodeState
 
 def _failed(node: NodeState, event: ev.NodeRolledBack | ev.NodeQuarantined, at: float) -> NodeState:
     wanted = NodeStatus.ROLLED_BACK if isinstance(event, ev.NodeRolledBack) else NodeStatus.QUARANTINED
-    return replace(node, status=_to(node, wanted), reason=event.reason, message=event.message, ended_at=at)
+    return replace(
+        node,
+        status=_to(node, wanted),
+        reason=event.reason,
+        message=event.message,
+        failed_at=node.failed_at or at,
+        ended_at=at,
+    )
 
 
 _NODE_FOLDS: Mapping[type[ev.Event], Callable[..., NodeState]] = {
@@ -292,8 +307,10 @@ def _paused(state: RolloutState, event: ev.RolloutPaused, _at: float) -> None:
     state.status, state.message = RolloutStatus.PAUSED, f"paused by {event.by}"
 
 
-def _continued(state: RolloutState, event: ev.RolloutContinued, _at: float) -> None:
+def _continued(state: RolloutState, event: ev.RolloutContinued, at: float) -> None:
     state.status, state.cause, state.message = RolloutStatus.RUNNING, "", ""
+    if event.accepted_failures > state.accepted_failures:
+        state.accepted_at = at
     state.accepted_failures = event.accepted_failures
 
 

@@ -19,6 +19,7 @@ from playbooks.names import NEED_BASELINE, resolved
 from playbooks.registry import steps as known_steps
 
 _CLOCK = 2
+_WHOLE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,22 +118,47 @@ def _steps(named: Sequence[_Named], baseline: Baseline) -> tuple[StepSpec, ...]:
 
 def _rollout(reader: MappingReader) -> RolloutSpec:
     default = RolloutSpec()
+    pacing = reader.mapping("pacing")
     spread = reader.mapping("spread")
     budget = reader.mapping("failure_budget")
+    if "waves" in reader and "risk" in pacing:
+        raise reader.error(
+            "a rollout goes in explicit waves or is paced by its risk, not both",
+            key="waves",
+            hint="leave one of them out",
+        )
+    in_flight: Amount = pacing.percent_or_count("max_in_flight", default=default.max_in_flight)
     spec = RolloutSpec(
-        waves=_waves(reader) or default.waves,
-        max_in_flight=reader.percent_or_count("max_in_flight", default=default.max_in_flight),
+        waves=_waves(reader),
+        risk=pacing.integer("risk", minimum=1, default=default.risk),
+        tolerate=_rate(budget, "tolerate", default.tolerate),
+        confidence=_rate(budget, "confidence", default.confidence),
+        alike=budget.integer("alike", minimum=2, default=default.alike),
+        max_in_flight=reader.percent_or_count("max_in_flight", default=in_flight),
         rack=spread.percent_or_count("rack", default=default.rack),
         feed=spread.percent_or_count("feed", default=default.feed),
+        leaf=spread.percent_or_count("leaf", default=default.leaf),
+        rail=spread.percent_or_count("rail", default=default.rail),
+        tenant=spread.percent_or_count("tenant", default=default.tenant),
+        nvlink_domain=spread.percent_or_count("nvlink_domain", default=default.nvlink_domain),
         failure_budget=budget.percent_or_count("total", minimum=0, default=default.failure_budget),
         bake_s=reader.duration_s("bake", default=default.bake_s),
         approve=tuple(value.integer(minimum=1) for value in reader.sequence("approve")),
         on_failure=reader.choice("on_failure", OnFailure, default=default.on_failure),
         window=_window(reader),
     )
-    for part in (spread, budget, reader):
+    for part in (pacing, spread, budget, reader):
         part.finish()
     return spec
+
+
+def _rate(reader: MappingReader, key: str, default: Percent) -> Percent:
+    """A share above 0 % and below 100 %."""
+    value = reader.value(key)
+    rate = default if value is None else value.percent_or_count(minimum=1)
+    if not isinstance(rate, Percent) or not 0 < rate.percent < _WHOLE:
+        raise reader.error(f"{key} is a share above 0% and below 100%", key=key, hint=f"{key}: {default}")
+    return rate
 
 
 def _waves(reader: MappingReader) -> tuple[Amount, ...]:

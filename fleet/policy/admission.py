@@ -1,23 +1,21 @@
 """Who may start now, and if nobody, why not. Pure; work-conserving within a wave.
 
-Called after every change of state. It sees the state, the plan's order and caps, and the time; it changes nothing.
+Called after every change of state. It sees the state, the rules of the plan and the time; it changes nothing. A rollout in explicit waves
+halts by its budget and by its canary; one that is paced by evidence has a single wave, and fleet.policy.pacing says whom it lets in.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fleet.policy import pacing
+from fleet.policy.evidence import control_group, weigh
+from fleet.policy.pacing import Pending
+from fleet.policy.rules import Rules
 from fleet.policy.spec import Caps
+from fleet.policy.standing import Standing, standing
 from fleet.policy.window import Window
-from fleet.state import ACTIVE, FAILED, TERMINAL, NodeState, NodeStatus, RolloutState, RolloutStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Domains:
-    """Where a node stands: what fails together with it."""
-
-    rack: str
-    feeds: tuple[str, ...]
+from fleet.state import FAILED, TERMINAL, NodeState, NodeStatus, RolloutState, RolloutStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,29 +71,25 @@ class Finished:
 Decision = Admit | OpenWave | AskApproval | Wait | Closed | Stop | Finished
 
 
-def decide(
-    state: RolloutState, order: Sequence[str], domains: Mapping[str, Domains], caps: Caps, now: float
-) -> Decision:
+def decide(state: RolloutState, rules: Rules, now: float) -> Decision:
     """The next thing to do.
 
     Args:
         state: what is true now.
-        order: nodes in the order of admission; a wave is a prefix of it.
-        domains: node -> where it stands.
-        caps: counts that are never exceeded.
+        rules: what the plan froze.
         now: field time.
     """
-    halt = _evidence(state, order, caps)
+    found = standing(state, rules)
+    halt = _evidence(state, rules.order, rules.caps) or _weighed(state, rules, found, now)
     if halt is not None:
         return halt
-    if all(state.nodes[node].status in TERMINAL for node in order):
+    if all(state.nodes[node].status in TERMINAL for node in rules.order):
         return Finished()
-    return _gate(state, 0, caps, now) if state.wave < 0 else _within_wave(state, order, domains, caps, now)
+    return _gate(state, 0, rules.caps, now) if state.wave < 0 else _within_wave(state, rules, found, now)
 
 
-def _within_wave(
-    state: RolloutState, order: Sequence[str], domains: Mapping[str, Domains], caps: Caps, now: float
-) -> Decision:
+def _within_wave(state: RolloutState, rules: Rules, found: Standing, now: float) -> Decision:
+    order, caps = rules.order, rules.caps
     members = order[: caps.waves[state.wave]]
     pending = [node for node in members if state.nodes[node].status is NodeStatus.PENDING]
     if not pending:
@@ -104,7 +98,26 @@ def _within_wave(
         return Wait(why=f"wave {state.wave + 1} of {len(caps.waves)} is under way")
     if caps.window is not None and not caps.window.open_at(now):
         return _closed(caps.window, now)
-    return _admit(state, pending, domains, caps)
+    ended = {name for name in rules.units if state.nodes[name].status in TERMINAL} if rules.units else set()
+    return _admit(pacing.admit(Pending(nodes=pending, ended=ended), found, now))
+
+
+def _admit(answer: pacing.Answer) -> Decision:
+    match answer:
+        case pacing.Start(nodes=nodes):
+            return Admit(nodes=nodes)
+        case pacing.Hold(why=why, until=until):
+            return Wait(why=why, until=until)
+        case pacing.Stuck(message=message):
+            return Stop(cause="domain", message=message)
+
+
+def _weighed(state: RolloutState, rules: Rules, found: Standing, now: float) -> Stop | None:
+    """The reason to stop that lies in the numbers of a rollout that is paced by evidence."""
+    if not rules.caps.risk or not (found.signatures or found.unprovoked):
+        return None
+    said = weigh(found, control_group(state, rules, now), now).halts(rules.caps.alike)
+    return None if said is None else Stop(cause=said[0], message=said[1])
 
 
 def _evidence(state: RolloutState, order: Sequence[str], caps: Caps) -> Stop | None:
@@ -151,40 +164,3 @@ def _closed(window: Window, now: float) -> Closed:
     opening = window.next_opening(now)
     again = "will not open again" if opening is None else "is closed"
     return Closed(why=f"the maintenance window ({window}) {again}", until=opening)
-
-
-def _admit(state: RolloutState, pending: Sequence[str], domains: Mapping[str, Domains], caps: Caps) -> Decision:
-    in_flight, out = 0, Counter[tuple[str, str]]()
-    for node, item in state.nodes.items():
-        active = item.status in ACTIVE
-        in_flight += active
-        if active or item.status is NodeStatus.QUARANTINED:
-            out.update(_keys(domains[node]))
-    start: list[str] = []
-    for node in pending:
-        if in_flight + len(start) >= caps.max_in_flight:
-            break
-        keys = _keys(domains[node])
-        if all(out[key] < _cap(caps, key) for key in keys):
-            start.append(node)
-            out.update(keys)
-    if start:
-        return Admit(nodes=tuple(start))
-    if in_flight:
-        return Wait(why=f"{in_flight} in flight of at most {caps.max_in_flight}")
-    node = pending[0]
-    full = next(key for key in _keys(domains[node]) if out[key] >= _cap(caps, key))
-    return Stop(
-        cause="domain",
-        message=f"{full[0]} {full[1]} has {out[full]} nodes out, its cap is {_cap(caps, full)}: {node} cannot start"
-        " until a quarantined one is repaired",
-    )
-
-
-def _keys(domains: Domains) -> list[tuple[str, str]]:
-    return [("rack", domains.rack), *(("feed", feed) for feed in domains.feeds)]
-
-
-def _cap(caps: Caps, key: tuple[str, str]) -> int:
-    kind, name = key
-    return (caps.rack if kind == "rack" else caps.feed).get(name, 1 << 30)

@@ -8,7 +8,7 @@ from fleet import events as ev
 from fleet.events import Event, Recorded, RolloutId
 from fleet.journal import SqliteJournal
 from fleet.plan import Plan, PlannedNode, Recipe
-from fleet.policy.admission import Domains
+from fleet.policy.rules import Domains
 from fleet.policy.spec import Caps, OnFailure
 from fleet.profile import Rollback
 from fleet.state import RolloutState, fold
@@ -107,8 +107,7 @@ def make_plan(
     caps = Caps(
         waves=waves,
         max_in_flight=cap,
-        rack={},
-        feed={},
+        domains={},
         failure_budget=budget,
         bake_s=0,
         approve=approve,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from fleet import events as ev
 from fleet.events import Event, Recorded, RolloutId, decode, encode
 from fleet.policy import admission
-from fleet.policy.admission import Admit, AskApproval, Closed, Domains, Finished, OpenWave, Stop, Wait, decide
+from fleet.policy.admission import Admit, AskApproval, Closed, Finished, OpenWave, Stop, Wait, decide
+from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, count, resolve
 from fleet.policy.window import Window
 from fleet.state import ACTIVE, FAILED, TERMINAL, NodeState, NodeStatus, RolloutState, fold, replay
@@ -19,10 +20,12 @@ from inventory.scalar import Percent
 ROLLOUT = RolloutId("r")
 NIGHT = Window(days=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), start="22:00", length_s=8 * 3600, tz="UTC")
 
+WAVES = (1, Percent(5.0), Percent(25.0), Percent(100.0))
+
 amounts = st.one_of(st.integers(1, 12), st.sampled_from([Percent(1.0), Percent(10.0), Percent(25.0), Percent(50.0)]))
 specs = st.builds(
     RolloutSpec,
-    waves=st.lists(amounts, max_size=4).map(tuple),
+    waves=st.lists(amounts, min_size=1, max_size=4).map(tuple),
     max_in_flight=amounts,
     rack=st.none() | amounts,
     feed=st.none() | amounts,
@@ -37,15 +40,23 @@ specs = st.builds(
 class Simulation:
     """A rollout without machines: nodes end as the dice fall."""
 
-    order: tuple[str, ...]
-    domains: dict[str, Domains]
-    caps: Caps
+    rules: Rules
     dice: Random
     fail_share: float
     state: RolloutState = field(default_factory=lambda: RolloutState(rollout=ROLLOUT))
     now: float = 1_780_000_000.0
     history: list[Event] = field(default_factory=list)
     approvals: int = 0
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Nodes in the order of admission."""
+        return self.rules.order
+
+    @property
+    def caps(self) -> Caps:
+        """Of the rules."""
+        return self.rules.caps
 
     def record(self, event: Event) -> None:
         """Fold one event."""
@@ -59,7 +70,7 @@ class Simulation:
     def run(self) -> Finished | Stop:
         """Until it ends; a rollout that does not end is a failure of this test."""
         for _ in range(20 * len(self.order) + 200):
-            decision = decide(self.state, self.order, self.domains, self.caps, self.now)
+            decision = decide(self.state, self.rules, self.now)
             self.check(decision)
             match decision:
                 case Finished() | Stop():
@@ -71,7 +82,7 @@ class Simulation:
                     self.record(ev.WaveOpened(wave=wave, nodes=0))
                 case AskApproval(wave=wave):
                     self.record(ev.ApprovalNeeded(wave=wave))
-                    assert isinstance(decide(self.state, self.order, self.domains, self.caps, self.now), Wait | Closed)
+                    assert isinstance(decide(self.state, self.rules, self.now), Wait | Closed)
                     self.approvals += 1
                     self.record(ev.WaveApproved(wave=wave, by="x"))
                 case Wait(until=until) | Closed(until=until):
@@ -103,15 +114,14 @@ class Simulation:
             key
             for name, node in self.state.nodes.items()
             if node.status in ACTIVE or node.status is NodeStatus.QUARANTINED
-            for key in admission._keys(self.domains[name])
+            for key in self.rules.domains[name].groups()
         )
 
     def check_caps(self) -> None:
         """No cap is exceeded now."""
         assert len(self.active()) <= self.caps.max_in_flight
         for (kind, name), out in self.out().items():
-            allowed = (self.caps.rack if kind == "rack" else self.caps.feed).get(name)
-            assert allowed is None or out <= allowed
+            assert out <= self.caps.domains[kind].get(name, out)
 
     def check(self, decision: admission.Decision) -> None:
         """The decision is allowed in this state."""
@@ -153,8 +163,7 @@ class Simulation:
             for name in self.order[: self.caps.waves[self.state.wave]]
             if self.state.nodes[name].status is NodeStatus.PENDING
             and all(
-                out[key] < (self.caps.rack if key[0] == "rack" else self.caps.feed).get(key[1], 1 << 30)
-                for key in admission._keys(self.domains[name])
+                out[key] < self.caps.domains[key[0]].get(key[1], 1 << 30) for key in self.rules.domains[name].groups()
             )
         ]
 
@@ -162,13 +171,11 @@ class Simulation:
 def simulation(spec: RolloutSpec, nodes: int, racks: int, seed: int, fail_share: float) -> Simulation:
     order = tuple(f"n{number}" for number in range(nodes))
     domains = {name: Domains(f"r{number % racks}", (f"f{number % 2}",)) for number, name in enumerate(order)}
-    caps = resolve(
-        spec,
-        nodes,
-        Counter(domain.rack for domain in domains.values()),
-        Counter(feed for domain in domains.values() for feed in domain.feeds),
-    )
-    made = Simulation(order=order, domains=domains, caps=caps, dice=Random(seed), fail_share=fail_share)  # noqa: S311 (dice)
+    racks_of = Counter(domain.rack for domain in domains.values())
+    feeds_of = Counter(feed for domain in domains.values() for feed in domain.feeds)
+    caps = resolve(spec, nodes, {"rack": racks_of, "feed": feeds_of})
+    rules = Rules(order=order, domains=domains, caps=caps)
+    made = Simulation(rules=rules, dice=Random(seed), fail_share=fail_share)  # noqa: S311 (dice)
     made.state.nodes = {name: NodeState() for name in order}
     return made
 
@@ -188,7 +195,7 @@ def test_every_rollout_ends_and_no_cap_is_ever_exceeded(
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 60), st.integers(0, 2**31), st.integers(0, 3))
 def test_a_failed_canary_halts_with_one_node_touched(nodes: int, seed: int, budget: int) -> None:
-    world = simulation(RolloutSpec(failure_budget=budget), nodes, 4, seed, 1.0)
+    world = simulation(RolloutSpec(waves=WAVES, failure_budget=budget), nodes, 4, seed, 1.0)
     end = world.run()
     assert isinstance(end, Stop)
     assert end.cause == ("canary" if budget else end.cause)
@@ -217,8 +224,8 @@ def test_state_after_any_prefix_is_what_replaying_that_prefix_gives(
 def test_a_wave_that_wants_approval_is_never_entered_unasked_however_small_the_selection(
     nodes: int, approve: list[int]
 ) -> None:
-    spec = RolloutSpec(approve=tuple(approve))
-    caps = resolve(spec, nodes, {}, {})
+    spec = RolloutSpec(waves=WAVES, approve=tuple(approve))
+    caps = resolve(spec, nodes, {})
     for number in approve:
         released = max((count(amount, nodes) for amount in spec.waves[: number - 1]), default=0)
         if released < nodes:

@@ -85,9 +85,9 @@ PLANTED: tuple[Bug, ...] = (
         why="racks are no domain",
         edits=(
             Edit(
-                "fleet/policy/admission.py",
-                'return [("rack", domains.rack), *(("feed", feed) for feed in domains.feeds)]',
-                'return [("feed", feed) for feed in domains.feeds]',
+                "fleet/policy/rules.py",
+                'single = (("rack", self.rack), ("tenant"',
+                'single = (("tenant"',
             ),
         ),
     ),
@@ -96,9 +96,9 @@ PLANTED: tuple[Bug, ...] = (
         why="feeds are no domain",
         edits=(
             Edit(
-                "fleet/policy/admission.py",
-                'return [("rack", domains.rack), *(("feed", feed) for feed in domains.feeds)]',
-                'return [("rack", domains.rack)]',
+                "fleet/policy/rules.py",
+                'several = (("feed", self.feeds), ("leaf"',
+                'several = (("leaf"',
             ),
         ),
     ),
@@ -107,9 +107,9 @@ PLANTED: tuple[Bug, ...] = (
         why="a quarantined node counts no more against its rack",
         edits=(
             Edit(
-                "fleet/policy/admission.py",
-                "        if active or item.status is NodeStatus.QUARANTINED:",
-                "        if active:",
+                "fleet/policy/standing.py",
+                "    return node.status in ACTIVE or node.status is NodeStatus.QUARANTINED",
+                "    return node.status in ACTIVE",
             ),
         ),
     ),
@@ -117,22 +117,35 @@ PLANTED: tuple[Bug, ...] = (
         name="in-flight-off-by-one",
         why="one node more than allowed",
         edits=(
-            Edit("fleet/policy/admission.py", "len(start) >= caps.max_in_flight", "len(start) > caps.max_in_flight"),
+            Edit(
+                "fleet/policy/pacing.py",
+                "if choice.in_flight >= rules.caps.max_in_flight:",
+                "if choice.in_flight > rules.caps.max_in_flight:",
+            ),
+            Edit(
+                "fleet/policy/pacing.py",
+                "choice.in_flight + len(unit) > rules.caps.max_in_flight:",
+                "choice.in_flight > rules.caps.max_in_flight:",
+            ),
         ),
     ),
     Bug(
         name="cap-off-by-one",
         why="one node more than a rack may lose",
-        edits=(Edit("fleet/policy/admission.py", "out[key] < _cap(caps, key) for", "out[key] <= _cap(caps, key) for"),),
+        edits=(
+            Edit(
+                "fleet/policy/pacing.py", "if choice.out[key] + count > cap:", "if choice.out[key] + count > cap + 1:"
+            ),
+        ),
     ),
     Bug(
         name="cap-not-within-batch",
         why="nodes admitted together do not see one another",
         edits=(
             Edit(
-                "fleet/policy/admission.py",
-                "            start.append(node)\n            out.update(keys)",
-                "            start.append(node)",
+                "fleet/policy/pacing.py",
+                "            self.out.update(self.rules.domains[node].groups())\n",
+                "",
             ),
         ),
     ),
@@ -209,8 +222,8 @@ PLANTED: tuple[Bug, ...] = (
         edits=(
             Edit(
                 "fleet/policy/admission.py",
-                "    if caps.window is not None and not caps.window.open_at(now):\n        return _closed(caps.window, now)\n    return _admit",
-                "    return _admit",
+                "    if caps.window is not None and not caps.window.open_at(now):\n        return _closed(caps.window, now)\n    ended",
+                "    ended",
             ),
         ),
     ),

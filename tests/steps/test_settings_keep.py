@@ -20,7 +20,7 @@ from fleet.errors import NodeFault, Reason
 from fleet.gate import Gate
 from fleet.limits import Limits
 from fleet.plan import PlannedNode
-from fleet.policy.admission import Domains
+from fleet.policy.rules import Domains
 from fleet.recipe import KEEP
 from fleet.sim.faults import Effect, FaultBook, Rule
 from fleet.step import Met, StepSpec

@@ -10,7 +10,7 @@ from fleet.edges import Edges, SwitchCli
 from fleet.errors import NodeFault
 from fleet.gate import Gate
 from fleet.plan import PlannedNode
-from fleet.policy.admission import Domains
+from fleet.policy.rules import Domains
 from fleet.ports import Bmc
 from fleet.state import NodeState, NodeStatus, fold_node
 from fleet.step import Met, Step, StepSpec

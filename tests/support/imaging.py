@@ -16,7 +16,7 @@ from fleet.drivers.ssh import SshAddress, SshShell, read_client_key
 from fleet.edges import HostShell, Installs, Outlet, Scheduler, SwitchCli
 from fleet.gate import Gate
 from fleet.plan import PlannedNode
-from fleet.policy.admission import Domains
+from fleet.policy.rules import Domains
 from fleet.profile import Profile
 from fleet.state import NodeState, NodeStatus, fold_node
 from fleet.step import StepSpec

@@ -22,7 +22,7 @@ from fleet.edges import Edges
 from fleet.errors import NodeFault, Reason, Transient
 from fleet.gate import Gate
 from fleet.plan import PlannedNode
-from fleet.policy.admission import Domains
+from fleet.policy.rules import Domains
 from fleet.ports import Bmc
 from fleet.sim.faults import read_faults
 from fleet.sim.hall import Hall, HallSpec
