@@ -1,7 +1,7 @@
 """Why a rollout, or a node, is where it is: for `fleet why`. Pure; numbers beside every statement."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from fleet import events as ev
 from fleet.advice import advice
@@ -10,6 +10,8 @@ from fleet.errors import UsageError
 from fleet.events import Json, Recorded
 from fleet.plan import Plan
 from fleet.policy import admission
+from fleet.policy.evidence import control_group, weigh
+from fleet.policy.standing import standing as standing_of
 from fleet.report import groups, standing, waiting
 from fleet.state import ACTIVE, ENDED, TERMINAL, NodeState, NodeStatus, RolloutState, RolloutStatus
 from fleet.words import clean, duration, effect_words, plural, tell
@@ -35,10 +37,14 @@ class Line:
     """One statement."""
 
     topic: str
-    """status, waits, wave, budget, failures, standing, control; trail, open, next."""
+    """status, waits, wave, budget, evidence, stratum, ambient, failures, standing, control; trail, open, next."""
     text: str
     at: float | None = None
     """Field time of what it tells, if it is an event."""
+    events: tuple[int, ...] = ()
+    """Numbers of the journal's events that it rests on: `fleet events` shows them."""
+    data: Json = field(default_factory=dict)
+    """The same in numbers, for programs."""
 
     def to_json(self) -> Json:
         """JSON's own types."""
@@ -46,7 +52,7 @@ class Line:
 
 
 def explain(state: RolloutState, recorded: Iterable[Recorded], node: str | None = None) -> tuple[Line, ...]:
-    """The whole rollout, or one node of it.
+    """The whole rollout, or one node of it. The same journal gives the same answer, whether a process runs it or not.
 
     Args:
         state: what the events make.
@@ -77,6 +83,7 @@ def _rollout(state: RolloutState, recorded: list[Recorded]) -> tuple[Line, ...]:
         if state.status not in ENDED:
             lines += [Line(topic="waits", text=text) for text in _waits(state, plan, now)]
         lines += [Line(topic="wave", text=_wave(state, plan)), Line(topic="budget", text=_budget(state, plan))]
+        lines += evidence_lines(state, plan, recorded, now) if plan.caps.risk else []
         lines += [
             Line(
                 topic="standing",
@@ -147,7 +154,43 @@ def _wave(state: RolloutState, plan: Plan) -> str:
     )
 
 
+def evidence_lines(state: RolloutState, plan: Plan, recorded: Iterable[Recorded], now: float) -> list[Line]:
+    """What pacing and halting rest on, with the events that it comes from: k, n, n_eff, U, e and the control group's rate."""
+    rules = plan.rules()
+    said = weigh(standing_of(state, rules), control_group(state, rules, now), now)
+    failed = [item for item in recorded if isinstance(item.event, ev.NodeRollingBack | ev.NodeQuarantined)]
+    whole = Line(
+        topic="evidence",
+        text=f"k = {said.k} of n = {said.n} nodes failed; tolerated {said.tolerated:.2%}: e = {said.e:.3g}, halts at {said.needed:.3g}"
+        + (f"; {said.same} alike, e = {said.same_e:.3g}: {clean(said.signature)}" if said.same else ""),
+        events=tuple(item.seq for item in failed),
+        data=said.to_json(),
+    )
+    strata = [
+        Line(
+            topic="stratum",
+            text=f"{each.stratum}: n = {each.n}, k = {each.k}, n_eff = {each.n_eff:g}, U = {each.U:.1%}, {each.exposed:g} of at most"
+            f" {each.allowed} at risk, e = {each.e:.3g} ({clean(plan.strata.get(each.stratum, ''))})",
+            events=tuple(item.seq for item in failed if rules.stratum(getattr(item.event, "node", "")) == each.stratum),
+        )
+        for each in said.strata
+    ]
+    control = said.control
+    ambient = Line(
+        topic="ambient",
+        text=f"{plural(control.failed, 'node')} broken before anything was done in {control.node_s / 3600:.0f} node-hours of waiting"
+        f" ({control.per_1000_node_days:.1f} per 1,000 node-days): {control.rate:.2%} of a node's work",
+    )
+    return [whole, *strata, ambient]
+
+
 def _budget(state: RolloutState, plan: Plan) -> str:
+    if plan.caps.failure_budget >= len(plan.order) and plan.caps.risk:
+        accepted = f", {state.accepted_failures} of them accepted" if state.accepted_failures else ""
+        return (
+            f"{plural(state.failures, 'failure')}{accepted}; at most {plan.caps.risk} nodes may be broken at once, and evidence of"
+            f" more than {plan.caps.tolerate:.1%} halts"
+        )
     new = state.failures - state.accepted_failures
     accepted = f", {state.accepted_failures} earlier ones accepted" if state.accepted_failures else ""
     room = plan.caps.failure_budget - new

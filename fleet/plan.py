@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fleet.errors import Reason, UsageError
 from fleet.events import Json
+from fleet.policy.risk import rounds as rounds_of
 from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, resolve
 from fleet.ports import UpdateReadiness
@@ -130,7 +131,11 @@ class Plan:
         )
 
     def expected_s(self) -> float:
-        """Field seconds from the first admission to the last confirmation: waves one after the other, each work-conserving."""
+        """Field seconds from the first admission to the last confirmation: the ramp of the risk budget, or waves one after the other."""
+        if self.caps.risk and self.order:
+            times = [self.recipes[self.nodes[node].recipe].expected_s for node in self.order]
+            ramp = rounds_of(len(times), min(self.caps.max_in_flight, len(times)), self.caps.risk)
+            return max(*times, sum(times) / len(times) * ramp) if len(times) > 1 else times[0]
         total, done = 0.0, 0
         for full in self.caps.waves:
             members = [self.recipes[self.nodes[node].recipe].expected_s for node in self.order[done:full]]

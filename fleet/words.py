@@ -62,6 +62,18 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24:02} h"
 
 
+def tolerance(budget: int, nodes: int) -> str:
+    """What a failure budget says: a number, or, where it tolerates them all, that the evidence decides."""
+    return f"{budget} tolerated" if budget < nodes or not nodes else "evidence halts"
+
+
+def against(failures: int, budget: int, nodes: int) -> str:
+    """Failures against the budget."""
+    return (
+        f"{failures} of {tolerance(budget, nodes)}" if budget < nodes or not nodes else f"{failures} (evidence halts)"
+    )
+
+
 def plural(count: int, thing: str) -> str:
     """`1 node`, `2 nodes`."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -12,7 +12,7 @@ from fleet.events import Event
 from fleet.journal import ANSWERS, Verb
 from fleet.overview import Process
 from fleet.state import NodeStatus, RolloutStatus
-from fleet.words import plural
+from fleet.words import plural, tolerance
 from tui.snapshot import Brief, Mode, Snapshot
 
 _STANDING = 4
@@ -123,7 +123,7 @@ def _resume(seen: Snapshot) -> list[str]:
     if seen.status is RolloutStatus.HALTED:
         said.insert(0, f"It halted itself ({seen.cause}): {seen.message}.")
         said.append(
-            f"This accepts {plural(seen.failures, 'failure')}: {seen.budget} more will be tolerated from then on."
+            f"This accepts {plural(seen.failures, 'failure')}: from then on {tolerance(seen.budget, seen.total)} anew."
         )
     if seen.process is Process.NONE:
         said.append("No process runs it. Whoever resumes it reads every node in flight first.")
@@ -135,7 +135,7 @@ def _approve(seen: Snapshot) -> list[str]:
     size = seen.waves[wave].size if wave < len(seen.waves) else 0
     return [
         f"Wave {wave + 1} of {len(seen.waves)} opens: {plural(size, 'node')}, at most {seen.cap} at once.",
-        f"So far {seen.counts[NodeStatus.CONFIRMED]} confirmed, {plural(seen.failures, 'failure')} ({seen.budget} tolerated).",
+        f"So far {seen.counts[NodeStatus.CONFIRMED]} confirmed, {plural(seen.failures, 'failure')} ({tolerance(seen.budget, seen.total)}).",
     ]
 
 

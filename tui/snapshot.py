@@ -89,6 +89,11 @@ class Snapshot:
         return self.status in ENDED
 
     @property
+    def total(self) -> int:
+        """Nodes that the rollout may touch."""
+        return sum(wave.size for wave in self.waves)
+
+    @property
     def moving(self) -> int:
         """Nodes in flight that have not reached a safe point."""
         return sum(self.counts[status] for status in ACTIVE if status is not NodeStatus.PARKED)

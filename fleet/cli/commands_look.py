@@ -79,15 +79,24 @@ def why(
     rollout: Name = "last",
     node: Annotated[str | None, typer.Argument(help="tell this node's trail")] = None,
     *,
+    at: Annotated[
+        str | None,
+        typer.Option(help="as it was then: number of an event of the journal, or a time such as 2026-11-28T02:30"),
+    ] = None,
     journal: JournalFile = DEFAULT_JOURNAL,
     json_document: AsJson = False,
 ) -> None:
     """Why a rollout is where it is and who waits for what; or what happened to one node, and what can be done next.
 
-    Example: [bold]fleet why last gpu0017[/]
+    It answers from the journal alone, for now or for any moment of the past: with the failures k of n nodes, what they count as once
+    aged (n_eff), the bound U, the evidence e and the ambient failure rate, and with the numbers of the events that they rest on.
+
+    Example: [bold]fleet why last --at 2026-11-28T02:30[/]
     """
     with opened.view(journal) as view:
         seen = opened.see(view, opened.pick(view, rollout))
+        if at is not None:
+            seen = opened.until(seen, at)
         lines = explain(seen.state, seen.recorded, node)
         if json_document:
             _document({"rollout": seen.state.rollout, "node": node, "lines": [line.to_json() for line in lines]})

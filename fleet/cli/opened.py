@@ -1,6 +1,7 @@
 """From what an operator types to a rollout in a journal, for the commands that look or ask."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from fleet.errors import UsageError
@@ -38,6 +39,26 @@ def see(opened: JournalView, rollout: RolloutId) -> Seen:
     """Read one rollout whole."""
     recorded = tuple(opened.read(rollout))
     return Seen(state=replay(rollout, recorded), recorded=recorded, process=process_of(opened.path, rollout))
+
+
+def until(seen: Seen, moment: str) -> Seen:
+    """The rollout as it was after an event, by its number, or at a time in ISO 8601; local time if it names no zone.
+
+    Raises UsageError for anything else, and for a moment before the rollout's first event.
+    """
+    if moment.isascii() and moment.isdecimal():
+        kept = tuple(item for item in seen.recorded if item.seq <= int(moment))
+    else:
+        try:
+            at = datetime.fromisoformat(moment).astimezone().timestamp()
+        except ValueError as error:
+            raise UsageError(
+                f"--at {moment!r} is neither the number of an event (`fleet events`) nor a time such as 2026-11-28T02:30"
+            ) from error
+        kept = tuple(item for item in seen.recorded if item.at <= at)
+    if not kept:
+        raise UsageError(f"--at {moment}: rollout {seen.state.rollout} had no event yet")
+    return Seen(state=replay(seen.state.rollout, kept), recorded=kept, process=seen.process)
 
 
 def process_of(journal: Path, rollout: RolloutId) -> Process:

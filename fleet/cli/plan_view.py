@@ -7,7 +7,7 @@ from rich.table import Table
 
 from fleet.condense import condense
 from fleet.plan import Plan
-from fleet.words import clean, plural
+from fleet.words import clean, plural, tolerance
 from playbooks.registry import steps as known_steps
 
 _MESSAGES = 12
@@ -19,9 +19,10 @@ def show_plan(plan: Plan, console: Console) -> None:
     caps = plan.caps
     title = f"[bold]{plan.playbook}[/]" + (f" to baseline [bold]{plan.baseline}[/]" if plan.baseline else "")
     if plan.order:
+        pace = f"at most {caps.risk} broken at once" if caps.risk else f"in waves of {_sizes(caps.waves)}"
         console.print(
-            f"{title}: {plural(len(plan.order), 'node')} in waves of {_sizes(caps.waves)}, at most {caps.max_in_flight} in"
-            f" flight, {plural(caps.failure_budget, 'failure')} tolerated, about {plan.expected_s() / 3600:.1f} h;"
+            f"{title}: {plural(len(plan.order), 'node')}, {pace}, at most {caps.max_in_flight} in flight, failures:"
+            f" {tolerance(caps.failure_budget, len(plan.order))}, about {plan.expected_s() / 3600:.1f} h;"
             f" digest {plan.digest()[:12]}"
         )
         _recipes(plan, console)

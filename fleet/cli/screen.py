@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fleet.state import NodeStatus, RolloutState, RolloutStatus
 from fleet.tally import Tally, WaveTally
-from fleet.words import duration, plural, time_of_day
+from fleet.words import against, duration, plural, time_of_day, tolerance
 
 STATUS_STYLES = {
     NodeStatus.PENDING: "dim",
@@ -78,7 +78,7 @@ def line(state: RolloutState, tally: Tally, how: Look) -> str:
         wave,
         f"{tally.done} of {tally.total} done",
         f"{tally.in_flight} in flight",
-        f"{plural(state.failures, 'failure')} ({tally.budget} tolerated)",
+        f"{plural(state.failures, 'failure')} ({tolerance(tally.budget, tally.total)})",
         *_left(state, tally, how),
     ]
     return f"{time_of_day(how.now)} {state.rollout} {state.status}: {', '.join(said)}"
@@ -140,4 +140,4 @@ def _limits(state: RolloutState, tally: Tally) -> Text:
     accepted = f" ({state.accepted_failures} more accepted)" if state.accepted_failures else ""
     style = STATUS_STYLES[NodeStatus.QUARANTINED] if new > tally.budget else ""
     text = Text(f"  in flight {tally.in_flight} of at most {tally.cap}, ")
-    return text.append(f"failures {new} of {tally.budget} tolerated{accepted}", style)
+    return text.append(f"failures {against(new, tally.budget, tally.total)}{accepted}", style)

@@ -15,7 +15,7 @@ from fleet.journal import RolloutRow
 from fleet.overview import Overview, Process
 from fleet.report import Pace, Report
 from fleet.state import NodeStatus
-from fleet.words import duration, moment, plural, time_of_day
+from fleet.words import against, duration, moment, plural, time_of_day, tolerance
 
 _CELL = 120
 _STYLES = {status.value: style for status, style in STATUS_STYLES.items()}
@@ -65,7 +65,7 @@ def show_overview(console: Console, seen: Overview) -> None:
     say(
         console,
         f"in flight {seen.in_flight} of at most {seen.in_flight_cap}; failures"
-        f" {seen.failures - seen.accepted_failures} of {seen.failure_budget} tolerated"
+        f" {against(seen.failures - seen.accepted_failures, seen.failure_budget, sum(wave.size for wave in seen.waves))}"
         + (f", {seen.accepted_failures} more accepted" if seen.accepted_failures else "")
         + (f"; about {duration(seen.left_s)} left" if seen.left_s is not None else ""),
     )
@@ -160,8 +160,15 @@ def _against(report: Report) -> list[tuple[str, str, str]]:
         ("duration", duration(pace.predicted_s), _maybe(pace.actual_s) + held),
         ("a node", _maybe(pace.node_predicted_s), _node_took(pace)),
         ("in flight", f"at most {pace.in_flight_cap}", f"at most {pace.in_flight_peak}"),
-        ("failures", f"at most {report.failure_budget}", str(report.failures)),
+        ("failures", _at_most(report), str(report.failures)),
     ]
+
+
+def _at_most(report: Report) -> str:
+    nodes = sum(wave.size for wave in report.waves)
+    return (
+        f"at most {report.failure_budget}" if report.failure_budget < nodes else tolerance(report.failure_budget, nodes)
+    )
 
 
 def _node_took(pace: Pace) -> str:

@@ -55,6 +55,13 @@ def allowed(risk: int, bound: float) -> int:
     return math.floor(risk / bound) if bound > 0 else 1 << 30
 
 
+def rounds(nodes: int, at_once: int, risk: int) -> float:
+    """How many node durations a healthy rollout takes: the ramp, and then `at_once` at a time (LB_safe / D, rollout-science 1.2)."""
+    widest = 3.0 * at_once / risk
+    ramp = math.log(widest + 1.0) / math.log(1.0 + risk / 3.0)
+    return min(float(nodes), ramp + max(0.0, nodes - widest) / at_once)
+
+
 def matured(age_s: float, bake_s: float) -> float:
     """How much of a success counts `age_s` after it: the share of latent failures that would have shown by now.
 

@@ -79,7 +79,13 @@ def target(name: str, version: str) -> Target:
 
 
 def make_plan(
-    count: int = 8, *, waves: tuple[int, ...] = (1, 4, 8), budget: int = 1, cap: int = 2, approve: tuple[int, ...] = ()
+    count: int = 8,
+    *,
+    waves: tuple[int, ...] = (1, 4, 8),
+    budget: int = 1,
+    cap: int = 2,
+    approve: tuple[int, ...] = (),
+    risk: int = 0,
 ) -> Plan:
     """`count` nodes gpu0001..., four to a rack, one recipe: flash `bmc`, then activate."""
     order = tuple(f"gpu{number:04}" for number in range(1, count + 1))
@@ -94,6 +100,7 @@ def make_plan(
             uuid="",
             model="DGXH100",
             before={"HostBMC_0": "23.09.20"},
+            stratum="s1",
         )
         for index, name in enumerate(order)
     }
@@ -113,6 +120,7 @@ def make_plan(
         approve=approve,
         on_failure=OnFailure.QUARANTINE,
         window=None,
+        risk=risk,
     )
     return Plan(
         playbook="hgx",
@@ -122,6 +130,7 @@ def make_plan(
         recipes={"dgx": recipe},
         targets={"bmc": target("bmc", "24.01.05")},
         caps=caps,
+        strata={"s1": "DGXH100 from bmc 23.09.20"},
     )
 
 

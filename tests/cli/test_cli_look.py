@@ -5,12 +5,13 @@ import io
 import json
 import os
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import typer
 from rich.console import Console
-from rollout_builder import ROLLOUT, Story, Watch, begins, confirms, make_plan, mixed, opening
+from rollout_builder import ROLLOUT, Story, Watch, begins, confirms, make_plan, mixed, opening, quarantines
 from typer.testing import CliRunner, Result
 
 from fleet import events as ev
@@ -114,6 +115,45 @@ def test_why_a_rollout_is_halted(journal: Path) -> None:
     assert told["budget"] == "2 failures of 1 tolerated; 1 more than that"
     assert told["failures"] == "2 quarantined (update-failed): gpu[0002-0003]: bmc: device refused"
     assert "resume" in lines[-2]["text"]
+
+
+@pytest.fixture
+def paced(tmp_path: Path) -> Path:
+    """Two of three nodes failed in a rollout that is paced by evidence, half an hour after the first success."""
+    story = Story(opening(make_plan(8, waves=(8,), budget=8, cap=8, risk=6)))
+    story.tell(ev.WaveOpened(wave=0, nodes=8), *confirms("gpu0001"))
+    story.after(1_800).tell(*quarantines("gpu0002"), *quarantines("gpu0003"), *begins("gpu0004"))
+    story.write(tmp_path / "paced.db")
+    return tmp_path / "paced.db"
+
+
+def test_why_tells_the_numbers_that_pacing_and_halting_rest_on(paced: Path) -> None:
+    lines = json.loads(said("why", "--json", journal=paced))["lines"]
+    told = {line["topic"]: line for line in lines}
+    whole, stratum = told["evidence"], told["stratum"]
+    assert whole["text"].startswith("k = 2 of n = 4 nodes failed; tolerated 1.00%: e = ")
+    assert (whole["data"]["strata"][0]["n_eff"], whole["data"]["needed"]) == (1.0, pytest.approx(100))
+    assert whole["data"]["e"] > 100
+    assert "s1: n = 3, k = 2, n_eff = 1, U = 90.2%, 1 of at most 6 at risk" in stratum["text"]
+    assert "DGXH100 from bmc 23.09.20" in stratum["text"]
+    events = [json.loads(line) for line in said("events", "last", journal=paced).splitlines()]
+    failed = [event["seq"] for event in events if event["kind"] == "node.quarantined"]
+    assert whole["events"] == stratum["events"] == failed
+    assert told["waits"]["text"].startswith("it will halt: 2 of 4 nodes failed alike")
+
+
+def test_why_answers_for_a_moment_of_the_past(paced: Path) -> None:
+    first = json.loads(said("events", "last", journal=paced).splitlines()[0])
+    before = datetime.fromtimestamp(first["at"] + 60, UTC).isoformat()
+    told = {
+        line["topic"]: line["text"]
+        for line in json.loads(said("why", "--json", "--at", before, journal=paced))["lines"]
+    }
+    assert told["evidence"].startswith("k = 0 of n = 1 nodes failed")
+    assert told["waits"].startswith("nothing holds it: 7 nodes may start")
+    assert said("why", "--at", "3", journal=paced) == said("why", "--at", str(first["seq"] + 2), journal=paced)
+    assert "had no event yet" in refusal("why", "--at", "2001-01-01", journal=paced)
+    assert "neither the number of an event" in refusal("why", "--at", "noon", journal=paced)
 
 
 def test_why_a_running_rollout_does_not_start_more(tmp_path: Path) -> None:
