@@ -46,6 +46,8 @@ class Reason(StrEnum):
     EXPORT_REFUSED = "export-refused"
     NOT_HEALTHY = "not-healthy"
     FORCE_LEFT_ON = "force-left-on"
+    DOMAIN_SPLIT = "domain-not-whole"
+    """An NVLink domain is one unit, and not all of it can be worked on."""
     DRIFTED = "drifted"
     """What an earlier step had verified is no longer so."""
 

@@ -6,13 +6,15 @@ cannot be planned is refused with a reason. The plan is frozen into the journal;
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from fleet.errors import Reason, UsageError
 from fleet.events import Json
+from fleet.grouping import Member, kind_of, roomy, sizes, split, stage_of, standing_place, together, whole_waves
 from fleet.policy.risk import rounds as rounds_of
 from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, resolve
@@ -86,6 +88,10 @@ class PlannedNode:
     """Inventory item -> version, of the items that the targets name."""
     stratum: str = ""
     """Nodes of one stratum are alike: model, firmware before, BMC version, feeds, recipe. What one shows is evidence for the next."""
+    unit: str = ""
+    """The unit that is begun and ended whole, such as an NVLink domain; empty: the node alone."""
+    stage: int = 0
+    """Its place in the order of the unit."""
     reason: str = ""
     message: str = ""
 
@@ -128,6 +134,8 @@ class Plan:
                 name: f"{node.model} {self.strata.get(node.stratum, node.stratum)}" for name, node in planned.items()
             },
             expected_s={name: self.recipes[node.recipe].expected_s for name, node in planned.items()},
+            units={name: node.unit for name, node in planned.items() if node.unit},
+            stages={name: node.stage for name, node in planned.items() if node.stage},
         )
 
     def expected_s(self) -> float:
@@ -195,6 +203,8 @@ def _node_json(node: PlannedNode) -> Json:
         "rails": list(node.domains.rails),
         "tenant": node.domains.tenant,
         "nvlink_domain": node.domains.nvlink_domain,
+        "unit": node.unit,
+        "stage": node.stage,
         "serial": node.serial,
         "uuid": node.uuid,
         "model": node.model,
@@ -248,18 +258,10 @@ class CannotPlan(Exception):
         self.reason = reason
 
 
+_Refusal = tuple[Survey, Reason, str]
+
 RecipeMaker = Callable[[Survey], tuple[Recipe, Mapping[str, Target]]]
 """Compiles the playbook for one node, or raises CannotPlan. fleet.recipe makes one from a baseline."""
-
-
-def standing_place(node: Node) -> Domains:
-    """Where a node stands, by what the inventory says of itself; its cables are known to the whole inventory alone."""
-    return Domains(
-        str(node.rack),
-        tuple(str(feed) for feed in node.feeds),
-        tenant=node.tenant or "",
-        nvlink_domain=str(node.nvlink_domain or ""),
-    )
 
 
 def build(
@@ -270,6 +272,7 @@ def build(
     surveys: Iterable[Survey],
     recipe_for: RecipeMaker,
     place: Callable[[Node], Domains] = standing_place,
+    wholes: Mapping[str, int] = MappingProxyType({}),
 ) -> Plan:
     """The plan for these nodes.
 
@@ -280,11 +283,12 @@ def build(
         surveys: one a node, in the inventory's order.
         recipe_for: see RecipeMaker.
         place: where a node stands.
+        wholes: NVLink domain -> how many nodes the inventory has in it.
     """
     recipes: dict[str, Recipe] = {}
     targets: dict[str, Target] = {}
     planned: dict[str, tuple[Survey, Recipe]] = {}
-    refused: dict[str, tuple[Survey, Reason, str]] = {}
+    refused: dict[str, _Refusal] = {}
     for survey in surveys:
         name = str(survey.node.id)
         try:
@@ -298,19 +302,30 @@ def build(
             recipes[recipe.name], its_targets = _own_names(recipe, its_targets, targets)
             targets.update(its_targets)
         planned[name] = (survey, recipes[recipe.name])
+    refused |= _split({} if spec.nvlink_domain else wholes, planned, refused)
+    planned = {name: each for name, each in planned.items() if name not in refused}
     nodes = [survey.node for survey, _ in planned.values()]
     places = {str(node.id): place(node) for node in nodes}
-    caps = resolve(spec, len(nodes), _members(places.values()))
+    units = {} if spec.nvlink_domain else {name: at.nvlink_domain for name, at in places.items() if at.nvlink_domain}
+    caps = roomy(resolve(spec, len(nodes), sizes(places.values())), units, places)
     order = spread(nodes)
     if caps.risk:
         # Longest first: what takes long must not begin last (list scheduling, rollout-science 1.2).
         order = tuple(sorted(order, key=lambda name: -planned[name][1].expected_s))
+    order = together(order, units)
+    caps = whole_waves(caps, order, units)
     bounds = zip((0, *caps.waves), caps.waves, strict=False)
     waves = {node: index for index, (start, full) in enumerate(bounds) for node in order[start:full]}
-    kinds = {name: _kind(survey, recipe, places[name], targets) for name, (survey, recipe) in planned.items()}
+    kinds = {name: _kind(survey, recipe, targets) for name, (survey, recipe) in planned.items()}
     strata = {text: f"s{number}" for number, text in enumerate(dict.fromkeys(kinds[name] for name in order), 1)}
     entries = {
-        name: replace(_planned(survey, recipe, waves[name], targets), domains=places[name], stratum=strata[kinds[name]])
+        name: replace(
+            _planned(survey, recipe, waves[name], targets),
+            domains=places[name],
+            stratum=strata[kinds[name]],
+            unit=units.get(name, ""),
+            stage=stage_of(survey.node.model, spec.unit_order) if name in units else 0,
+        )
         for name, (survey, recipe) in planned.items()
     }
     entries |= {name: _refused(survey, reason, message) for name, (survey, reason, message) in refused.items()}
@@ -326,28 +341,27 @@ def build(
     )
 
 
-def _members(places: Iterable[Domains]) -> dict[str, Counter[str]]:
-    """Kind of domain -> name -> nodes that are part of it."""
-    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for domains in places:
-        for kind, name in domains.groups():
-            found[kind][name] += 1
-    return found
-
-
-def _kind(survey: Survey, recipe: Recipe, domains: Domains, targets: Mapping[str, Target]) -> str:
-    """What makes nodes alike, in words: model, what it ran, BMC version, feeds, and the recipe."""
+def _kind(survey: Survey, recipe: Recipe, targets: Mapping[str, Target]) -> str:
     seen = survey.observation
     items = seen.items if seen else ()
-    ran = []
-    for name in dict.fromkeys(targets[name].component for name in recipe_targets(recipe)):
-        target = next(targets[each] for each in recipe_targets(recipe) if targets[each].component == name)
-        ran.append(f"{name} {'/'.join(sorted(set(target.versions(items).values()))) or 'unknown'}")
-    model = (seen.model if seen else "") or survey.node.model
-    bmc = f"BMC {seen.bmc_version}" if seen and seen.bmc_version else ""
-    feeds = f"feeds {'+'.join(domains.feeds)}" if domains.feeds else ""
-    came_from = f"from {', '.join(ran)}" if ran else ""
-    return " · ".join(part for part in (model, came_from, bmc, feeds, recipe.name) if part)
+    # A component's stepping stones name the same items as its goal.
+    ran = {targets[name].component: targets[name].versions(items).values() for name in recipe_targets(recipe)}
+    return kind_of(survey.node, seen, ran, recipe.name)
+
+
+def _split(
+    wholes: Mapping[str, int], planned: Mapping[str, tuple[Survey, Recipe]], refused: Mapping[str, _Refusal]
+) -> dict[str, _Refusal]:
+    """Refusals of nodes whose NVLink domain cannot be worked on whole."""
+    members = {
+        name: Member(domain=str(survey.node.nvlink_domain or ""), changes=bool(recipe_targets(recipe)))
+        for name, (survey, recipe) in planned.items()
+    } | {
+        name: Member(domain=str(survey.node.nvlink_domain or ""), changes=False, refused=message)
+        for name, (survey, _, message) in refused.items()
+    }
+    found = split(members, wholes)
+    return {name: (planned[name][0], Reason.DOMAIN_SPLIT, message) for name, message in found.items()}
 
 
 def _own_names(

@@ -140,7 +140,8 @@ def _rollout(reader: MappingReader) -> RolloutSpec:
         leaf=spread.percent_or_count("leaf", default=default.leaf),
         rail=spread.percent_or_count("rail", default=default.rail),
         tenant=spread.percent_or_count("tenant", default=default.tenant),
-        nvlink_domain=spread.percent_or_count("nvlink_domain", default=default.nvlink_domain),
+        nvlink_domain=spread.read("nvlink_domain", _whole, default=None),
+        unit_order=reader.texts("unit_order", default=()),
         failure_budget=budget.percent_or_count("total", minimum=0, default=default.failure_budget),
         bake_s=reader.duration_s("bake", default=default.bake_s),
         approve=tuple(value.integer(minimum=1) for value in reader.sequence("approve")),
@@ -150,6 +151,11 @@ def _rollout(reader: MappingReader) -> RolloutSpec:
     for part in (pacing, spread, budget, reader):
         part.finish()
     return spec
+
+
+def _whole(value: Value) -> Amount | None:
+    """`whole`, which is the default, or how many of a domain may be out at once."""
+    return None if value.text() == "whole" else value.percent_or_count()
 
 
 def _rate(reader: MappingReader, key: str, default: Percent) -> Percent:

@@ -18,7 +18,7 @@ from fleet.cli.drainable import strangers
 from fleet.cli.frozen import require_as_planned, with_digests
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
-from fleet.cli.whereabouts import lacking, leaf_links, whereabouts
+from fleet.cli.whereabouts import lacking, whereabouts
 from fleet.clock import Clock, SystemClock, as_utc
 from fleet.context import DRAIN
 from fleet.engine import Engine, Ledger, Watcher
@@ -39,6 +39,7 @@ from fleet.survey import survey, sweep
 from fleet.vendors import load_profiles
 from inventory.baseline import Baseline
 from inventory.exporters.snapshot import Origin
+from inventory.fabric import leaf_links
 from playbooks.registry import make
 from playbooks.schema import Playbook
 

@@ -7,6 +7,7 @@ import pwd
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -18,13 +19,16 @@ from fleet.clock import Clock, SystemClock
 from fleet.drivers.redfish import RedfishDriver
 from fleet.errors import UsageError
 from fleet.events import RolloutId
+from fleet.grouping import standing_place
 from fleet.journal import Journal, held_elsewhere
 from fleet.plan import Plan, Survey, build
+from fleet.policy.rules import Domains
 from fleet.recipe import RecipeBook
 from fleet.step import StepSpec
 from fleet.survey import open_leftovers
 from inventory.baseline import Baseline
 from inventory.baseline_check import verify_images
+from inventory.fabric import attachments, leaf_links
 from inventory.load import load
 from inventory.model import Inventory, Node
 from inventory.select import SelectorError, parse_selector
@@ -129,7 +133,21 @@ def make_plan(
         spec=sources.playbook.rollout,
         surveys=surveys,
         recipe_for=book,
+        place=placer(sources.inventory),
+        wholes=Counter(str(node.nvlink_domain) for node in sources.inventory.nodes if node.nvlink_domain),
     )
+
+
+def placer(inventory: Inventory) -> Callable[[Node], Domains]:
+    """Where a node stands, its cables included."""
+
+    def place(node: Node) -> Domains:
+        ends = attachments(node, leaf_links(inventory, [node])[str(node.id)])
+        pod = inventory.rack(node.rack).pod
+        rails = tuple(f"{pod}:{port}" for port in ends)
+        return replace(standing_place(node), leaves=tuple(dict.fromkeys(ends.values())), rails=rails)
+
+    return place
 
 
 def _sizes(baseline: Baseline) -> dict[Path, int]:

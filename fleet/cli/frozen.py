@@ -7,13 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 
 from fleet.cli.compose import Sources
-from fleet.cli.whereabouts import NETWORK, leaf_links
+from fleet.cli.whereabouts import NETWORK
 from fleet.errors import UsageError
 from fleet.events import Json
 from fleet.plan import PLAN_VERSION, Plan, image_paths
 from fleet.state import ACTIVE, TERMINAL, NodeStatus, RolloutState, RolloutStatus
 from fleet.step import StepSpec
 from fleet.words import plural
+from inventory.fabric import leaf_links
 from inventory.model import Node
 from playbooks.burnin.profile import profile_named
 

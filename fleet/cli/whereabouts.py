@@ -12,7 +12,7 @@ from fleet.drivers.edges import HostAt, PduAt, SwitchAt, Whereabouts
 from fleet.errors import UsageError
 from fleet.step import StepSpec
 from inventory.exporters.exporter import Kind, find
-from inventory.model import Inventory, Link, Node, SwitchRole
+from inventory.fabric import leaf_links, leaf_pairs
 
 IMAGE, BURN_IN, NETWORK, EXPORT = "os.image", "burnin.run", "network.config", "inventory.export"
 
@@ -24,6 +24,7 @@ def whereabouts(sources: Sources) -> Whereabouts:
 
 
 def _in_hall(sources: Sources, hall: RunningHall) -> Whereabouts:
+    pairs = leaf_pairs(sources.inventory)
     switches = [
         SwitchAt(
             name=name,
@@ -33,6 +34,7 @@ def _in_hall(sources: Sources, hall: RunningHall) -> Whereabouts:
             user=at.user,
             password=at.password,
             host_key=at.host_key,
+            pair=pairs.get(name, ""),
         )
         for name, at in hall.switches.items()
     ]
@@ -64,6 +66,7 @@ def _in_hall(sources: Sources, hall: RunningHall) -> Whereabouts:
 
 def _declared(sources: Sources) -> Whereabouts:
     inventory = sources.inventory
+    pairs = leaf_pairs(inventory)
     keys = _KnownHosts(inventory.ssh.known_hosts)
     hosts = {
         str(node.id): HostAt(
@@ -88,6 +91,7 @@ def _declared(sources: Sources) -> Whereabouts:
                     user=login.user,
                     password=login.password,
                     host_key=keys.of(switch.address, switch.port),
+                    pair=pairs.get(switch.id, ""),
                 )
             )
     pdus = [
@@ -130,17 +134,6 @@ class _KnownHosts:
         usable = [key for key in found[0] if key.public_data not in revoked]
         usable.sort(key=lambda key: key.get_algorithm() != "ssh-ed25519")
         return str(usable[0].export_public_key().decode().strip()) if usable else ""
-
-
-def leaf_links(inventory: Inventory, nodes: Iterable[Node]) -> dict[str, tuple[Link, ...]]:
-    """Node -> its cables to leaf switches: the only ports that a node's tenant and its imaging decide over."""
-    leaves = {switch.id for switch in inventory.switches if switch.role is SwitchRole.LEAF}
-    return {
-        str(node.id): tuple(
-            link for link in inventory.links_of(node.id) if link.a.device in leaves or link.b.device in leaves
-        )
-        for node in nodes
-    }
 
 
 def lacking(sources: Sources, where: Whereabouts, steps: Iterable[StepSpec]) -> Mapping[str, str]:

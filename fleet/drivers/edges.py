@@ -45,6 +45,8 @@ class SwitchAt:
     user: str
     password: SecretRef
     host_key: str
+    pair: str = ""
+    """Name of the leaf pair that it is one of; empty: of none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,7 @@ def _switch_driver(switches: Iterable[SwitchAt], clock: Clock) -> "SwitchDriver"
             user=at.user,
             password=at.password,
             host_key=at.host_key,
+            pair=at.pair,
         )
         for at in switches
     ]

@@ -55,6 +55,10 @@ class RolloutSpec:
     rail: Amount | None = None
     tenant: Amount | None = None
     nvlink_domain: Amount | None = None
+    """None: a domain is one unit, begun and ended whole (field guide 1.8: never a partial mix longer than documented)."""
+    unit_order: tuple[str, ...] = ()
+    """Globs over models: in which order the nodes of a unit are worked on, as the release notes of its firmware say. Models that none
+    names come last; without it all of a unit go together."""
     failure_budget: Amount | None = None
     """Failures that are tolerated; one more halts the rollout. 0 tolerates none. None: 1 % of the nodes in explicit waves, else no
     number: the evidence halts."""

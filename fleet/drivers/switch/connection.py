@@ -50,6 +50,8 @@ class SwitchAccess:
     """Also the enable and sudo secret."""
     host_key: str
     """OpenSSH public key line, `ssh-ed25519 AAAA...`: the only key that is accepted."""
+    pair: str = ""
+    """Leaf pair that it is one of: never are both of them configured at the same time. Empty: of none."""
 
 
 class _BoundedChannel(SSHChannel):

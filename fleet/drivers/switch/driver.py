@@ -7,6 +7,7 @@ began from, so two at once would lose one's changes. Waiting for one's turn take
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from fleet.drivers.switch.connection import SwitchAccess, Terminal, known_hosts_
 from fleet.drivers.switch.dialect import Dialect
 from fleet.drivers.switch.eos import Eos
 from fleet.drivers.switch.nvue import Nvue
-from fleet.drivers.switch.turns import turn
+from fleet.drivers.switch.turns import Pair, turn
 from fleet.edges import Neighbour
 from fleet.errors import Transient, UsageError
 from fleet.limits import retrying
@@ -33,8 +34,17 @@ class NetmikoSwitch:
     """Fulfils fleet.edges.SwitchCli. Reads are retried; what has an effect never is."""
 
     def __init__(
-        self, access: SwitchAccess, dialect: Dialect, *, pool: ThreadPoolExecutor, keys: Path, clock: Clock
+        self,
+        access: SwitchAccess,
+        dialect: Dialect,
+        *,
+        pool: ThreadPoolExecutor,
+        keys: Path,
+        clock: Clock,
+        pair: Pair | None = None,
     ) -> None:
+        """`pair`: shared with the other leaf of its pair."""
+        self._pair = pair
         self._access = access
         self._dialect = dialect
         self._pool = pool
@@ -66,11 +76,11 @@ class NetmikoSwitch:
 
     async def push(self, lines: tuple[str, ...]) -> None:
         """See fleet.edges.SwitchCli. Transient: it certainly did not happen."""
-        await self._do(lambda terminal: self._dialect.push(terminal, lines))
+        await self._do(lambda terminal: self._dialect.push(terminal, lines), pair=self._pair)
 
     async def restore(self, config: str) -> None:
         """See fleet.edges.SwitchCli. Everything that others changed since the backup is lost."""
-        await self._do(lambda terminal: self._dialect.restore(terminal, config))
+        await self._do(lambda terminal: self._dialect.restore(terminal, config), pair=self._pair)
 
     async def close(self) -> None:
         """Close the connection, once whoever uses it is done."""
@@ -82,14 +92,16 @@ class NetmikoSwitch:
     async def _read(self, work: Callable[[Terminal], Result]) -> Result:
         return await retrying(lambda: self._do(work), clock=self._clock, attempts=_ATTEMPTS)
 
-    async def _do(self, work: Callable[[Terminal], Result]) -> Result:
+    async def _do(self, work: Callable[[Terminal], Result], *, pair: Pair | None = None) -> Result:
         # A thread cannot be cancelled: whoever goes away leaves it its turn until it is done.
-        turn = asyncio.ensure_future(self._in_turn(work))
+        turn = asyncio.ensure_future(self._in_turn(work, pair))
         turn.add_done_callback(_seen)
         return await asyncio.shield(turn)
 
-    async def _in_turn(self, work: Callable[[Terminal], Result]) -> Result:
-        async with self._turn, turn(self._access, self._clock):
+    async def _in_turn(self, work: Callable[[Terminal], Result], pair: Pair | None) -> Result:
+        # The pair before the switch: who waits for the other leaf keeps nobody from reading this one.
+        alone = pair.turn(self._access, self._clock) if pair else nullcontext()
+        async with alone, self._turn, turn(self._access, self._clock):
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._at_the_terminal, work)
 
     def _at_the_terminal(self, work: Callable[[Terminal], Result]) -> Result:
@@ -127,11 +139,19 @@ class SwitchDriver:
         """Nothing is connected yet. Raises UsageError for a platform that is not known."""
         self._keys = TemporaryDirectory(prefix="fleetwave-switch-keys-")
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="switch")
+        every = tuple(accesses)
+        names = {access.pair for access in every if access.pair}
+        pairs = {name: Pair(access for access in every if access.pair == name) for name in names}
         self._switches = {
             access.name: NetmikoSwitch(
-                access, _dialect(access), pool=self._pool, keys=Path(self._keys.name), clock=clock
+                access,
+                _dialect(access),
+                pool=self._pool,
+                keys=Path(self._keys.name),
+                clock=clock,
+                pair=pairs.get(access.pair),
             )
-            for access in accesses
+            for access in every
         }
 
     def switch(self, name: str) -> NetmikoSwitch:

@@ -4,10 +4,11 @@ Two rollouts on different nodes share leaves. Their configuration sessions have 
 the user's directory (NVUE): each would abort, fill or commit the other's, and each commit replaces the whole configuration.
 """
 
+import asyncio
 import fcntl
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import gettempdir
@@ -25,27 +26,47 @@ _PATIENCE_S = 2 * COMMIT_S
 @asynccontextmanager
 async def turn(access: SwitchAccess, clock: Clock) -> AsyncIterator[None]:
     """Nobody else of this machine is at the switch meanwhile. Raises Transient if somebody stays."""
+    async with _alone(access, f"switch-{access.address}-{access.port}", clock):
+        yield
+
+
+class Pair:
+    """Two leaves of which one always carries the traffic: never are both of them configured at the same time."""
+
+    def __init__(self, members: Iterable[SwitchAccess]) -> None:
+        self._name = "pair-" + "+".join(sorted(f"{access.address}-{access.port}" for access in members))
+        self._first_come = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, access: SwitchAccess, clock: Clock) -> AsyncIterator[None]:
+        """Nobody else of this machine configures either of them meanwhile. Raises Transient if another process stays."""
+        async with self._first_come, _alone(access, self._name, clock):
+            yield
+
+
+@asynccontextmanager
+async def _alone(access: SwitchAccess, what: str, clock: Clock) -> AsyncIterator[None]:
     try:
-        file = _opened(access)
+        file = _opened(what)
     except OSError as error:
         raise Transient(f"{access.name}: its lock cannot be made in {gettempdir()}: {error.strerror}") from error
     try:
         give_up = clock.now() + _PATIENCE_S
         while not _locked(file):
             if clock.now() >= give_up:
-                raise Transient(f"{access.name}: another process of ours is configuring it for {_PATIENCE_S:.0f} s")
+                raise Transient(f"{access.name}: another process of ours is configuring {what} for {_PATIENCE_S:.0f} s")
             await clock.sleep_wall(_LOOK_S)
         yield
     finally:
         os.close(file)
 
 
-def _opened(access: SwitchAccess) -> int:
+def _opened(what: str) -> int:
     folder = Path(gettempdir()) / f"fleetwave-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
         raise PermissionError(0, f"{folder} is somebody else's")
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"switch-{access.address}-{access.port}")
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", what)
     return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
