@@ -112,6 +112,10 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         "The node itself is as it should be; only the books about it are not. Read what the system said, in the message.",
         "If it says something else of the node (`!`), find out which is true, then correct the system or the inventory.",
     ),
+    Reason.DOMAIN_SPLIT: (
+        "Select every node of the NVLink domain, and mend what refuses the others: a rack fabric of mixed versions does not work.",
+        "If a mix is meant, say how many of a domain may be out at once: `spread: {nvlink_domain: 4}`.",
+    ),
     Reason.DRIFTED: (
         "Something was verified in this rollout and is no longer so: find out who or what changed it, before you change it back.",
         "Look at `fleet why` for when it was verified, and at the logs of the BMC, the switch or the scheduler since then.",

@@ -51,13 +51,29 @@ IMAGES = {
 }
 
 
-def write_demo(directory: Path, nodes: int, *, on_failure: str = "roll_back_node", budget: str = "5%") -> Path:
-    """Inventory, baseline, playbook and images for `nodes` DGX H100; returns the playbook's path."""
+BY_EVIDENCE = (
+    "pacing: {risk: 12}                       # how many nodes may be broken at once; it widens as nodes succeed"
+)
+IN_WAVES = "waves: [1, 5%, 25%, 100%]"
+
+
+def write_demo(
+    directory: Path,
+    nodes: int,
+    *,
+    on_failure: str = "roll_back_node",
+    budget: str = "5%",
+    pace: str = BY_EVIDENCE,
+) -> Path:
+    """Inventory, baseline, playbook and images for `nodes` DGX H100; returns the playbook's path.
+
+    `pace`: the line of the playbook that says how the rollout widens.
+    """
     digests = write_images(directory / "images")
     (directory / "inventory.yaml").write_text((EXAMPLES / "hall-1024.yaml").read_text())
     (directory / "baseline.yaml").write_text(baseline_text(digests))
     playbook = directory / "playbook.yaml"
-    playbook.write_text(_playbook(nodes, on_failure, budget))
+    playbook.write_text(_playbook(nodes, on_failure, budget, pace))
     return playbook
 
 
@@ -101,7 +117,7 @@ def baseline_text(digests: dict[str, str], *, gpu_tray: str = "dc-cycle, ac-cycl
     )
 
 
-def _playbook(nodes: int, on_failure: str, budget: str) -> str:
+def _playbook(nodes: int, on_failure: str, budget: str, pace: str) -> str:
     return f"""playbook: dgx-h100-firmware
 select: {{model: {MODEL}, id: "gpu[0001-{nodes:04}]"}}
 baseline: baseline.yaml
@@ -110,10 +126,10 @@ steps:
   - firmware.update: {{component: hgx}}
   - firmware.update: {{component: bios}}
 rollout:
-  waves: [1, 5%, 25%, 100%]
+  {pace}
   max_in_flight: 25%
   spread: {{rack: 8}}
-  failure_budget: {{total: {budget}}}
+  failure_budget: {{tolerate: 3%, total: {budget}}}   # evidence of a higher rate halts, and so does one failure more than the total
   on_failure: {on_failure}
 """
 

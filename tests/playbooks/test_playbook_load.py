@@ -209,8 +209,8 @@ def test_the_bring_up_is_the_whole_journey(folder: Path) -> None:
         "inventory.export json",
     ]
     spec = book.rollout
-    assert spec.waves == (1, Percent(5), Percent(25), Percent(100))
-    assert (spec.max_in_flight, spec.rack, spec.failure_budget) == (Percent(25), 8, Percent(20))
+    assert (spec.waves, spec.risk, spec.tolerate) == ((), 12, Percent(20))
+    assert (spec.max_in_flight, spec.rack, spec.failure_budget) == (Percent(25), 8, None)
     assert spec.on_failure is OnFailure.ROLL_BACK_NODE
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet import events as ev
-from fleet.cli.demo import hall_for, write_demo
+from fleet.cli.demo import IN_WAVES, hall_for, write_demo
 from fleet.cli.hall import RunningHall, read_hall
 from fleet.cli.journey import hall_for_journey, write_journey
 from fleet.cli.sim import fault_file
@@ -111,7 +111,7 @@ def place(
     budget: str = "100%",
 ) -> Iterator[Place]:
     """A running hall of `nodes` DGX H100 and the files of a firmware rollout over it. Several may run on one machine."""
-    playbook = write_demo(directory, nodes, on_failure=on_failure, budget=budget)
+    playbook = write_demo(directory, nodes, on_failure=on_failure, budget=budget, pace=IN_WAVES)
     given = (str(playbook), "-i", str(directory / "inventory.yaml"))
     with _standing(lambda: hall_for(directory, playbook, speed=speed, faults=faults, seed=seed)) as hall:
         before = read_hall(hall).truth()

@@ -158,7 +158,7 @@ def until(process: subprocess.Popen[str], kind: str) -> dict[str, Any]:
 
 def write_site(directory: Path, hall: Path, nodes: int, *, budget: str = "5%") -> Site:
     """The demo's files, with an inventory whose nodes are where the hall is."""
-    demo.write_demo(directory, nodes, budget=budget, on_failure="halt_and_quarantine")
+    demo.write_demo(directory, nodes, budget=budget, on_failure="halt_and_quarantine", pace=demo.IN_WAVES)
     site = Site(directory=directory, hall=hall)
     network, port = (hall / "place").read_text().split()
     site.inventory.write_text(INVENTORY.format(hall=hall, nodes=nodes, network=network, port=port))

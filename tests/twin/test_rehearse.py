@@ -25,7 +25,7 @@ class Site:
 
     def __init__(self, directory: Path, rules: str = "") -> None:
         self.directory = directory
-        self.playbook = demo.write_demo(directory, NODES, budget="100%")
+        self.playbook = demo.write_demo(directory, NODES, budget="100%", pace=demo.IN_WAVES)
         self.inventory = directory / "inventory.yaml"
         self.faults = directory / "faults.yaml"
         self.faults.write_text(f"faults: test\nrules: [{rules}]\n")

@@ -42,7 +42,7 @@ def scene_of(sources: compose.Sources, rules: str = "") -> Scene:
 
 def demo_scene(directory: Path, nodes: int, rules: str = "") -> Scene:
     """So many nodes of the demo."""
-    playbook = demo.write_demo(directory, nodes, budget="100%")
+    playbook = demo.write_demo(directory, nodes, budget="100%", pace=demo.IN_WAVES)
     return scene_of(compose.read_sources(directory / "inventory.yaml", playbook, None), rules)
 
 
