@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,6 +35,7 @@ from fleet.recipe import UPDATE
 from fleet.runner import Surroundings
 from fleet.state import ENDED, NodeStatus, RolloutState, RolloutStatus, replay
 from fleet.step import StepSpec
+from fleet.storm import DAY_S, Past, require_calm
 from fleet.survey import survey, sweep
 from fleet.vendors import load_profiles
 from inventory.baseline import Baseline
@@ -55,6 +56,8 @@ class Wishes:
     """Non-empty: really do it. Empty: show the plan and stop."""
     skip_refused: str = ""
     wait_for_window: str = ""
+    despite_changes: str = ""
+    """Non-empty: also where firmware was moved back and forth within a day (fleet.storm)."""
     console: Console
 
 
@@ -114,6 +117,9 @@ async def _start(
         stack.push_async_callback(journal.close)
         rollout = _new_id(journal, sources.playbook, reverses)
         _refuse_busy(journal, sources, rollout)
+        if wishes.go and not wishes.despite_changes and any(step.name == UPDATE for step in steps):
+            nodes = {str(node.id) for node in sources.nodes}
+            require_calm(_pasts(journal, clock.now()), nodes, reverses=reverses, now=clock.now())
         stack.enter_context(Lease(journal.path, rollout))
         state = RolloutState(rollout=rollout)
         ledger = Ledger(journal, state, _watchers(wishes))
@@ -292,6 +298,15 @@ def _heed_window(playbook: Playbook, clock: Clock, wishes: Wishes) -> None:
         wishes.console.print(f"{closed}: with --yes nothing would start now", soft_wrap=True)
     elif not wishes.wait_for_window:
         raise WindowClosed(f"{closed}; nothing was touched. Come back then, or add --wait-for-window")
+
+
+def _pasts(journal: Journal, now: float) -> Iterator[Past]:
+    """Rollouts of the last day, with the nodes to which they did something."""
+    for row in journal.rollouts():
+        if now - row.created_at < DAY_S:
+            state = replay(row.id, journal.read(row.id))
+            touched = frozenset(name for name, node in state.nodes.items() if node.intents)
+            yield Past(rollout=row.id, at=row.created_at, reverses=state.reverses, touched=touched)
 
 
 def _refuse_busy(journal: Journal, sources: Sources, rollout: RolloutId) -> None:

@@ -60,6 +60,9 @@ BaselineFile = Annotated[
     typer.Option("--baseline", help="baseline (YAML), in place of the playbook's", exists=True, dir_okay=False),
 ]
 Select = Annotated[str, typer.Option("--select", help="only these of the playbook's nodes: rack=r[01-04],!tenant=acme")]
+DespiteChanges = Annotated[
+    bool, typer.Option("--despite-changes", help="also where firmware was moved back and forth twice within a day")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="events as NDJSON on stdout, and nothing else there")]
 Name = Annotated[str, typer.Argument(help="rollout: its name, the beginning of it, or nothing for the newest")]
 
@@ -112,6 +115,7 @@ def apply(
             "--real-scheduler", help="with --hall: drain and resume by the inventory's real scheduler, all the same"
         ),
     ] = False,
+    despite_changes: DespiteChanges = False,
 ) -> None:
     """Carry a playbook out over the hall. A dry run unless you add --yes.
 
@@ -126,6 +130,7 @@ def apply(
         go=_flag(yes),
         skip_refused=_flag(skip_refused),
         wait_for_window=_flag(wait_for_window),
+        despite_changes=_flag(despite_changes),
         console=applying.words(),
     )
     raise typer.Exit(compose.on_loop(applying.apply(sources, wishes)))
@@ -147,6 +152,7 @@ def rollback(
     journal: JournalFile = DEFAULT_JOURNAL,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="really do it; without it this is a dry run")] = False,
     as_json: AsJson = False,
+    despite_changes: DespiteChanges = False,
 ) -> None:
     """Take the nodes that an ended rollout touched back to the previous images, as a paced rollout of its own.
 
@@ -156,7 +162,13 @@ def rollback(
     old = commands_look.read_state(journal, found)
     if old.status not in ENDED:
         raise UsageError(f"{found} has not ended ({old.status}): `fleet abort {found}` first")
-    wishes = applying.Wishes(journal=journal, go=_flag(yes), as_json=_flag(as_json), console=applying.words())
+    wishes = applying.Wishes(
+        journal=journal,
+        go=_flag(yes),
+        as_json=_flag(as_json),
+        despite_changes=_flag(despite_changes),
+        console=applying.words(),
+    )
     raise typer.Exit(compose.on_loop(applying.roll_back(old, applying.sources_of(old), wishes)))
 
 
