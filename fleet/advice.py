@@ -112,6 +112,10 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         "The node itself is as it should be; only the books about it are not. Read what the system said, in the message.",
         "If it says something else of the node (`!`), find out which is true, then correct the system or the inventory.",
     ),
+    Reason.GATE_FAILED: (
+        "Read what the gate says (`fleet why` names the measurement): the node is as the steps left it and is not given back.",
+        "If the gate is wrong for this hardware, take it out of the playbook's `gate:`; if it is right, the part is a case for repair.",
+    ),
     Reason.DOMAIN_SPLIT: (
         "Select every node of the NVLink domain, and mend what refuses the others: a rack fabric of mixed versions does not work.",
         "If a mix is meant, say how many of a domain may be out at once: `spread: {nvlink_domain: 4}`.",

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     EXPORT_REFUSED = "export-refused"
     NOT_HEALTHY = "not-healthy"
     FORCE_LEFT_ON = "force-left-on"
+    GATE_FAILED = "gate-failed"
+    """What must be so before the node counts as a success is not so, or could not be judged."""
     DOMAIN_SPLIT = "domain-not-whole"
     """An NVLink domain is one unit, and not all of it can be worked on."""
     DRIFTED = "drifted"

@@ -1,5 +1,6 @@
 """Why a rollout, or a node, is where it is: for `fleet why`. Pure; numbers beside every statement."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
@@ -8,6 +9,7 @@ from fleet.advice import advice
 from fleet.condense import condense
 from fleet.errors import UsageError
 from fleet.events import Json, Recorded
+from fleet.gates import AFTER, Outcome, facts_of, judge
 from fleet.plan import Plan
 from fleet.policy import admission
 from fleet.policy.evidence import control_group, weigh
@@ -37,7 +39,7 @@ class Line:
     """One statement."""
 
     topic: str
-    """status, waits, wave, budget, evidence, stratum, ambient, failures, standing, control; trail, open, next."""
+    """status, waits, wave, budget, evidence, stratum, ambient, gate, failures, standing, control; trail, open, next."""
     text: str
     at: float | None = None
     """Field time of what it tells, if it is an event."""
@@ -84,6 +86,7 @@ def _rollout(state: RolloutState, recorded: list[Recorded]) -> tuple[Line, ...]:
             lines += [Line(topic="waits", text=text) for text in _waits(state, plan, now)]
         lines += [Line(topic="wave", text=_wave(state, plan)), Line(topic="budget", text=_budget(state, plan))]
         lines += evidence_lines(state, plan, recorded, now) if plan.caps.risk else []
+        lines += gate_lines(state, plan, recorded)
         lines += [
             Line(
                 topic="standing",
@@ -182,6 +185,40 @@ def evidence_lines(state: RolloutState, plan: Plan, recorded: Iterable[Recorded]
         f" ({control.per_1000_node_days:.1f} per 1,000 node-days): {control.rate:.2%} of a node's work",
     )
     return [whole, *strata, ambient]
+
+
+def gate_lines(state: RolloutState, plan: Plan, recorded: Iterable[Recorded]) -> list[Line]:
+    """What each gate of the playbook says of the nodes that were measured at their end, with the measurements' events."""
+    required = [
+        str(name) for step in plan.steps() if step.name == "gate.after" for name in _names(step.args["require"])
+    ]
+    measured = {name: facts_of(node) for name, node in state.nodes.items()}
+    said = {name: judge(dict.fromkeys(required), of) for name, of in measured.items() if of.after is not None}
+    seqs = {
+        item.event.node: item.seq
+        for item in recorded
+        if isinstance(item.event, ev.EffectRecorded) and item.event.effect.endswith(f"/{AFTER}")
+    }
+    lines = []
+    for gate in dict.fromkeys(required):
+        count = Counter(verdicts[gate].outcome for verdicts in said.values())
+        bad = {name: verdicts[gate] for name, verdicts in said.items() if verdicts[gate].outcome is not Outcome.PASSED}
+        first = next(iter(bad.items()), None)
+        example = f"; {condense(bad)}: {clean(first[1].text)}" if first else ""
+        told = (
+            ", ".join(f"{number} {outcome}" for outcome, number in sorted(count.items())) or "nobody was measured yet"
+        )
+        data = {
+            "gate": gate,
+            "nodes": {name: {"outcome": one[gate].outcome.value, "text": one[gate].text} for name, one in said.items()},
+        }
+        events = tuple(seqs[name] for name in (bad or said) if name in seqs)
+        lines.append(Line(topic="gate", text=f"{gate}: {told}{example}", events=events, data=data))
+    return lines
+
+
+def _names(require: object) -> Iterable[object]:
+    return require if isinstance(require, list | tuple) else ()
 
 
 def _budget(state: RolloutState, plan: Plan) -> str:

@@ -86,6 +86,9 @@ def target_of(step: str) -> str:
 
 
 _EFFECTS: Mapping[str, str] = {
+    "measured-before": "measure health, sensors and parts before the first step",
+    "measured-after": "measure health, sensors and parts at the end",
+    "soak": "leave the node alone before it is judged",
     "bmc-reset": "restart the BMC",
     "host-off": "turn the host off",
     "host-on": "turn the host on",

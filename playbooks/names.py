@@ -22,6 +22,7 @@ from playbooks.burnin.profile import profile_named
 NEED_BASELINE = frozenset({"firmware.update", "os.image"})
 """Steps whose names are those of a baseline."""
 _NETWORK = "network.config"
+_GIVE_BACK = "node.undrain"
 _VLAN_NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 """As the inventory names them (inventory.surroundings)."""
 
@@ -58,6 +59,15 @@ def with_vlans(steps: tuple[StepSpec, ...], vlans: Mapping[str, int], where: Pat
         UsageError: the inventory declares no VLAN of that name.
     """
     return tuple(_with_vlan(step, vlans, where) if step.name == _NETWORK else step for step in steps)
+
+
+def with_gates(steps: tuple[StepSpec, ...], require: tuple[str, ...], soak_s: int) -> tuple[StepSpec, ...]:
+    """The steps with the playbook's gates around them: measured first, judged before the node is given back."""
+    if not require:
+        return steps
+    given_back = next((index for index, step in enumerate(steps) if step.name == _GIVE_BACK), len(steps))
+    after = StepSpec("gate.after", {"require": list(require), "soak_s": soak_s})
+    return (StepSpec("gate.before"), *steps[:given_back], after, *steps[given_back:])
 
 
 def _with_vlan(step: StepSpec, vlans: Mapping[str, int], where: Path) -> StepSpec:

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from fleet.gates import gates
 from fleet.policy.spec import Amount, OnFailure, RolloutSpec
 from fleet.policy.window import DAYS, Window
 from fleet.step import StepSpec
@@ -120,6 +121,7 @@ def _rollout(reader: MappingReader) -> RolloutSpec:
     default = RolloutSpec()
     pacing = reader.mapping("pacing")
     spread = reader.mapping("spread")
+    gate = reader.mapping("gate")
     budget = reader.mapping("failure_budget")
     if "waves" in reader and "risk" in pacing:
         raise reader.error(
@@ -147,10 +149,19 @@ def _rollout(reader: MappingReader) -> RolloutSpec:
         approve=tuple(value.integer(minimum=1) for value in reader.sequence("approve")),
         on_failure=reader.choice("on_failure", OnFailure, default=default.on_failure),
         window=_window(reader),
+        gates=tuple(_gate(value) for value in gate.sequence("require")),
+        soak_s=gate.duration_s("soak", default=default.soak_s),
     )
-    for part in (pacing, spread, budget, reader):
+    for part in (pacing, spread, budget, gate, reader):
         part.finish()
     return spec
+
+
+def _gate(value: Value) -> str:
+    name = value.text()
+    if name not in gates():
+        raise value.error(f"unknown gate {name!r}", hint=nearest(name, gates()))
+    return name
 
 
 def _whole(value: Value) -> Amount | None:

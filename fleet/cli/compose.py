@@ -32,7 +32,7 @@ from inventory.fabric import attachments, leaf_links
 from inventory.load import load
 from inventory.model import Inventory, Node
 from inventory.select import SelectorError, parse_selector
-from playbooks.names import with_vlans
+from playbooks.names import with_gates, with_vlans
 from playbooks.registry import steps as known_steps
 from playbooks.schema import Playbook, load_playbook
 
@@ -83,7 +83,8 @@ def read_sources(
     """Read and check the files. Raises InputError or UsageError; nothing was touched."""
     inventory = load(inventory_path)
     playbook = load_playbook(playbook_path, baseline=baseline)
-    playbook = replace(playbook, steps=with_vlans(playbook.steps, inventory.vlans, playbook_path))
+    steps = with_vlans(playbook.steps, inventory.vlans, playbook_path)
+    playbook = replace(playbook, steps=with_gates(steps, playbook.rollout.gates, playbook.rollout.soak_s))
     found = chosen(inventory, playbook.select, f"{playbook_path}: select")
     if select:
         narrowed = {node.id for node in chosen(inventory, select, "--select")}

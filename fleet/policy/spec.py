@@ -69,6 +69,10 @@ class RolloutSpec:
     """Waves (1 is the canary) that a person must let through."""
     on_failure: OnFailure = OnFailure.QUARANTINE
     window: Window | None = None
+    gates: tuple[str, ...] = ()
+    """Names of fleet.gates that every node must pass before it counts as a success; empty: none."""
+    soak_s: int = 0
+    """Seconds for which a node is left alone before the gates judge it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,33 +1,17 @@
 """What a flash reset is put back, whenever the process dies; what it took away holds the node. The BMC is the hall's, in memory."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from support.imaging import Memory, NoLedger
 from support.machine import Crash
-from support.rollout import node
-from yarl import URL
+from twin_place import Place, run
 
 from fleet import events as ev
-from fleet.context import Context
-from fleet.drivers.redfish import RedfishBmc, RedfishDriver
-from fleet.edges import Edges
 from fleet.errors import NodeFault, Reason
-from fleet.gate import Gate
-from fleet.limits import Limits
-from fleet.plan import PlannedNode
-from fleet.policy.rules import Domains
-from fleet.recipe import KEEP
 from fleet.sim.faults import Effect, FaultBook, Rule
-from fleet.step import Met, StepSpec
-from fleet.twin.clock import VirtualClock
-from fleet.twin.hall import TwinHall, TwinSpec, credential, in_twin
-from fleet.vendors import profile_named
-from inventory.model import Bmc, Node
+from fleet.step import Met
 from playbooks.steps.settings import SettingsKeep
 
 RESET = FaultBook(name="t", rules=(Rule(name="f", effect=Effect.SETTINGS_RESET),))
@@ -36,54 +20,10 @@ SETTINGS = ("boot-order", "ntp", "power-restore-policy")
 
 
 @dataclass(slots=True)
-class Place:
-    """A machine in memory, and what a journal remembers of it."""
+class Flashed(Place):
+    """A machine whose settings a flash resets."""
 
-    directory: Path
     faults: FaultBook = RESET
-    clock: VirtualClock = field(default_factory=VirtualClock)
-    memory: Memory = field(default_factory=Memory)
-    patches: list[str] = field(default_factory=list)
-    hall: TwinHall = field(init=False)
-    node: Node = field(init=False)
-
-    def __post_init__(self) -> None:
-        (self.node,) = in_twin([replace(node("gpu0001"), model="DGXH100")])
-        self.hall = TwinHall(TwinSpec(nodes=(self.node,), clock=self.clock, faults=self.faults))
-
-    @contextmanager
-    def process(self) -> Iterator[tuple[Context, RedfishBmc]]:
-        """Nothing in it is older than itself."""
-        limits = Limits()
-        way = self.hall.transports(limits)
-
-        def counted(bmc: Bmc) -> Any:
-            return _Counting(way(bmc), self.patches)
-
-        driver = RedfishDriver([credential(self.directory)], clock=self.clock, limits=limits, transport=counted)
-        bmc = driver.bmc(self.node, profile_named("dgx-h100"), NoLedger())
-        planned = PlannedNode(
-            wave=0,
-            recipe="r",
-            profile="p",
-            domains=Domains(rack="r1", feeds=()),
-            serial="",
-            uuid="",
-            model="M",
-            before={},
-        )
-        ctx = Context(
-            node=self.node,
-            planned=planned,
-            targets={},
-            bmc=bmc,
-            clock=self.clock,
-            gate=Gate(),
-            recorder=self.memory,
-            edges=cast("Edges", None),
-        )
-        ctx.enter([(KEEP, StepSpec(KEEP))], KEEP)
-        yield ctx, bmc
 
     async def flash(self, *, user: str = "") -> None:
         """Note what is there, then restart the BMC, as new firmware would; `user`: one that a person added."""
@@ -95,8 +35,7 @@ class Place:
             settings = dict(await bmc.settings())
             await self.memory.record(ev.SettingsObserved(node="gpu0001", when="before", settings=settings))
             await bmc.close()
-        box = self.hall.bmcs["gpu0001"]
-        box.restart(self.clock.now() - self.hall._origin, "flash")
+        self.restart()
         await self.clock.sleep(1200)
 
     async def keep(self) -> str:
@@ -121,34 +60,8 @@ class Place:
         return told
 
 
-@dataclass(slots=True)
-class _Counting:
-    """A transport that counts what it changes."""
-
-    transport: Any
-    patches: list[str]
-
-    def request(self, method: str, url: URL, **options: Any) -> Any:
-        if method == "PATCH":
-            self.patches.append(str(url))
-        return self.transport.request(method, url, **options)
-
-    async def drop(self) -> None:
-        await self.transport.drop()
-
-    async def close(self) -> None:
-        await self.transport.close()
-
-
-def run(place: Place, work: Callable[[], Awaitable[Any]]) -> Any:
-    async def main() -> Any:
-        return await work()
-
-    return place.clock.run(main())
-
-
 def test_what_was_reset_is_put_back(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = Flashed(tmp_path)
     before = place.settings
 
     async def story() -> str:
@@ -164,7 +77,7 @@ def test_what_was_reset_is_put_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("death", ["before", "after"])
 @pytest.mark.parametrize("append", range(6))
 def test_it_is_put_back_whenever_the_process_dies(append: int, death: str, tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = Flashed(tmp_path)
     before = place.settings
 
     async def story() -> None:
@@ -185,7 +98,7 @@ def test_it_is_put_back_whenever_the_process_dies(append: int, death: str, tmp_p
 
 
 def test_a_user_that_is_gone_holds_the_node_and_the_rest_is_put_back(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    place = Flashed(tmp_path)
     before = place.settings
 
     async def story() -> NodeFault:
@@ -202,7 +115,7 @@ def test_a_user_that_is_gone_holds_the_node_and_the_rest_is_put_back(tmp_path: P
 
 
 def test_a_node_whose_settings_nobody_noted_is_left_alone(tmp_path: Path) -> None:
-    place = Place(tmp_path, faults=FaultBook())
+    place = Flashed(tmp_path, faults=FaultBook())
 
     async def story() -> str:
         with place.process() as (ctx, bmc):
