@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 from fleet import events as ev
+from fleet.aftercare import due
 from fleet.attempts import Attempt
 from fleet.clock import Clock
 from fleet.events import Event, Recorded
@@ -90,8 +91,11 @@ class Engine:
         self._clock = clock
         self._wait_for_window = wait_for_window
         self._running: dict[asyncio.Task[None], str] = {}
+        self._looking: dict[asyncio.Task[None], str] = {}
+        self._looked: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._alarm: asyncio.Task[None] | None = None
+        self._look_at: float | None = None
         self._stopping = ""
         self._broken: BaseException | None = None
         self._last_request = journal.last_request(ledger.state.rollout)
@@ -125,7 +129,7 @@ class Engine:
             await self._take_up()
             result = await self._loop()
         finally:
-            others = [listener, *self._running, *([self._alarm] if self._alarm else [])]
+            others = [listener, *self._running, *self._looking, *([self._alarm] if self._alarm else [])]
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
@@ -187,7 +191,28 @@ class Engine:
         if self._gate.mode is Mode.OPEN:
             # Resumed while others still ran to their safe points: those that had parked go on too.
             await self._take_up()
+        self._look_again()
         return await self._carry_out(admission.decide(self._state, self._rules, self._clock.now()))
+
+    def _look_again(self) -> None:
+        """At confirmed nodes whose success ripens."""
+        now = self._clock.now()
+        caps = self._plan.caps
+        ripens_s = caps.bake_s if caps.risk else 0
+        found = due(self._state.nodes, self._looked, self._looking.values(), bake_s=ripens_s, now=now)
+        self._look_at = found.next_at
+        for node in found.nodes:
+            task = asyncio.create_task(self._executor.look(node), name=f"look {node}")
+            self._looking[task] = node
+            task.add_done_callback(self._has_looked)
+
+    def _has_looked(self, task: asyncio.Task[None]) -> None:
+        node = self._looking.pop(task)
+        self._looked[node] = self._clock.now()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._break(error)
+        self._wake.set()
 
     async def _carry_out(self, decision: admission.Decision) -> Exit | None:
         match decision:
@@ -206,7 +231,7 @@ class Engine:
             case admission.Closed(why=why, until=until):
                 return await self._outside_window(why, until)
             case admission.Wait(until=until):
-                self._wake_at(until)
+                self._wake_at(min((at for at in (until, self._look_at) if at is not None), default=None))
             case admission.Finished():
                 await self._ledger.record(ev.RolloutEnded(outcome=RolloutStatus.COMPLETED.value))
                 return self._ended_exit()

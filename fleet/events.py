@@ -260,6 +260,15 @@ class NodeConfirmed(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRelapsed(NodeEvent):
+    """Confirmed, and found ill when it was looked at again while its success ripened: a latent failure of the change."""
+
+    kind: ClassVar[str] = "node.relapsed"
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRolledBack(NodeEvent):
     """Back on the versions before, verified."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from fleet.lookback import LookBack
 from fleet.runner import NodeRun, Surroundings
 from inventory.model import Node
 
@@ -12,6 +13,9 @@ class Executor(Protocol):
 
     async def execute(self, node: str) -> None:
         """Run the node until it has ended or is parked. Raises JournalUnwritable; anything else is a bug."""
+
+    async def look(self, node: str) -> None:
+        """Look at a confirmed node again, reading only; NodeRelapsed is recorded if it is ill. Raises JournalUnwritable."""
 
 
 class LocalExecutor:
@@ -28,3 +32,7 @@ class LocalExecutor:
     async def execute(self, node: str) -> None:
         """See Executor."""
         await NodeRun(self._nodes[node], self._around, self._leftovers.get(node, {})).run()
+
+    async def look(self, node: str) -> None:
+        """See Executor."""
+        await LookBack(self._nodes[node], self._around, {}).look()

@@ -124,7 +124,7 @@ class NodeRun:
         except Aborted:
             return self._aborted()
         except (NodeFault, Transient, OutcomeUnknown) as error:
-            failed = await self._failed(_as_fault(error))
+            failed = await self._failed(as_fault(error))
             if failed is not None:
                 return failed
         return await self._backward()
@@ -369,7 +369,7 @@ class NodeRun:
             await self._around.edges.leave(self._node)
 
 
-def _as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
+def as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
     """What a node fails of when nothing below it could do more."""
     match error:
         case NodeFault():

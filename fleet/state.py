@@ -63,7 +63,7 @@ TRANSITIONS: Mapping[NodeStatus, frozenset[NodeStatus]] = {
         }
     ),
     NodeStatus.REFUSED: frozenset(),
-    NodeStatus.CONFIRMED: frozenset(),
+    NodeStatus.CONFIRMED: frozenset({NodeStatus.QUARANTINED}),
     NodeStatus.ROLLED_BACK: frozenset(),
     NodeStatus.QUARANTINED: frozenset(),
 }
@@ -255,6 +255,13 @@ def _failed(node: NodeState, event: ev.NodeRolledBack | ev.NodeQuarantined, at: 
     )
 
 
+def _relapsed(node: NodeState, event: ev.NodeRelapsed, at: float) -> NodeState:
+    status = _to(node, NodeStatus.QUARANTINED)
+    return replace(
+        node, status=status, reason=event.reason, message=event.message, failed_at=node.failed_at or at, ended_at=at
+    )
+
+
 _NODE_FOLDS: Mapping[type[ev.Event], Callable[..., NodeState]] = {
     ev.NodeAdmitted: _admitted,
     ev.NodeRefused: _refused,
@@ -269,6 +276,7 @@ _NODE_FOLDS: Mapping[type[ev.Event], Callable[..., NodeState]] = {
     ev.NodeParked: _parked,
     ev.NodeRollingBack: _rolling_back,
     ev.NodeConfirmed: _confirmed,
+    ev.NodeRelapsed: _relapsed,
     ev.NodeRolledBack: _failed,
     ev.NodeQuarantined: _failed,
 }

@@ -74,7 +74,7 @@ class Tally:
             self._should_take_s += self._expected.get(name, 0.0)
         if 0 <= new.wave < len(self.waves):
             wave = self.waves[new.wave]
-            wave.done += new.status in TERMINAL
+            wave.done += (new.status in TERMINAL) - (old in TERMINAL)
             wave.failed += (new.status in FAILED) - (old in FAILED)
 
     @property

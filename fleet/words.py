@@ -205,6 +205,7 @@ _SENTENCES: Mapping[type[ev.Event], Callable[[Any], str]] = {
     ev.NodeParked: lambda event: f"parked at a safe point: {event.why}",
     ev.NodeRollingBack: lambda event: f"goes back: {event.reason}: {event.message}",
     ev.NodeConfirmed: lambda event: "confirmed" + (f": {event.detail}" if event.detail else ""),
+    ev.NodeRelapsed: lambda event: f"confirmed, and ill when looked at again: {event.reason}: {event.message}",
     ev.NodeRolledBack: lambda event: f"is back on the versions before: {event.reason}: {event.message}",
     ev.NodeQuarantined: lambda event: f"quarantined: {event.reason}: {event.message}",
     ev.SessionOpening: lambda _: "logs in",

@@ -84,7 +84,7 @@ def decide(state: RolloutState, rules: Rules, now: float) -> Decision:
     if halt is not None:
         return halt
     if all(state.nodes[node].status in TERMINAL for node in rules.order):
-        return Finished()
+        return _ripens(found, now) or Finished()
     return _gate(state, 0, rules.caps, now) if state.wave < 0 else _within_wave(state, rules, found, now)
 
 
@@ -100,6 +100,15 @@ def _within_wave(state: RolloutState, rules: Rules, found: Standing, now: float)
         return _closed(caps.window, now)
     ended = {name for name in rules.units if state.nodes[name].status in TERMINAL} if rules.units else set()
     return _admit(pacing.admit(Pending(nodes=pending, ended=ended), found, now))
+
+
+def _ripens(found: Standing, now: float) -> Wait | None:
+    """The last successes are looked at again before the rollout is called over: as long as one of them is young."""
+    bake_s = found.rules.caps.bake_s
+    youngest = max((item.fresh_at for item in found.strata.values() if item.clean > item.inert), default=None)
+    if not found.rules.caps.risk or not bake_s or youngest is None or now >= youngest + bake_s:
+        return None
+    return Wait(why="every node has ended; the last ones are looked at again while they ripen", until=youngest + bake_s)
 
 
 def _admit(answer: pacing.Answer) -> Decision:

@@ -43,6 +43,10 @@ class Endless:
         """Until cancelled."""
         await asyncio.Event().wait()
 
+    async def look(self, node: str) -> None:
+        """None ends, so that none is looked at."""
+        raise NotImplementedError(node)
+
 
 @contextmanager
 def engine(path: Path) -> Iterator[None]:

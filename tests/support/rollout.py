@@ -229,6 +229,7 @@ class Running:
         gate: Gate,
     ) -> None:
         state = replay(ROLLOUT, journal.read(ROLLOUT))
+        self.hall = hall
         self.journal = journal
         self.gate = gate
         self.ledger = Ledger(journal, state, (watch(self),) if watch else ())
