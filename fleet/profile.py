@@ -59,6 +59,8 @@ class ComponentProfile:
     activation: frozenset[Activation] = frozenset()
     """Any one of these puts a staged image in force, unless the baseline says otherwise."""
     rollback: Rollback = Rollback.NONE
+    roots: tuple[str, ...] = ()
+    """Globs over Chassis Ids: the roots of trust that keep two copies of it (ERoT; field guide 1.8)."""
     force: Force = Force.NOT_NEEDED
     flash_s: float = 600.0
     """Expected seconds from submission to staged; sets the polling cadence and the ETA."""

@@ -23,6 +23,9 @@ from inventory.observed import Observation
 
 UPDATE = "firmware.update"
 ACTIVATE = "firmware.activate"
+COMMIT = "firmware.commit"
+"""Makes both slots equal: after the last of the steps that decide whether the node may stay as it is."""
+_GATE = frozenset({ACTIVATE, "burnin.run", "gate.after", "verify"})
 GIVEN_UP = "given-up"
 """Noted of an update whose task says that it was given up: its image may wait all the same, and the way back flashes over it."""
 KEEP = "settings.keep"
@@ -77,6 +80,9 @@ class RecipeBook:
                 ways.append(way)
                 targets |= {back.name: back} if back else {}
         targets = _with_way_back(targets, ways)
+        steps = _committed(
+            steps, [targets[str(step.args["target"])].component for step in steps if step.name == UPDATE], survey
+        )
         expected_s = sum(
             profile.components[targets[str(step.args["target"])].component].flash_s
             for step in steps
@@ -180,6 +186,20 @@ class RecipeBook:
         force = "" if part.force is Force.NOT_NEEDED else ", told to allow the downgrade"
         why = f"{part.rollback.value}: flashes {previous.version} again{force}"
         return WayBack(component=component.key, capability=part.rollback.value, target=back.name, why=why), back
+
+
+def _committed(steps: Sequence[StepSpec], components: Sequence[str], survey: Survey) -> list[StepSpec]:
+    """With the copy into the other slot behind the gate, where the profile names roots of trust for what is flashed (B.17).
+
+    A machine that shows none of them has nothing to copy; one that could not be read may have.
+    """
+    parts = {} if survey.profile is None else survey.profile.components
+    kept = [key for key in dict.fromkeys(components) if parts[key].roots]
+    shown = 0 if survey.slots is None else sum(len(survey.slots.of((), parts[key].roots).roots) for key in kept)
+    if not kept or (survey.slots is not None and not shown):
+        return list(steps)
+    last = max(at for at, step in enumerate(steps, 1) if step.name in _GATE)
+    return [*steps[:last], StepSpec(COMMIT, {"components": " ".join(kept), "roots": shown}), *steps[last:]]
 
 
 def _with_way_back(targets: Mapping[str, Target], ways: Sequence[WayBack]) -> dict[str, Target]:

@@ -93,6 +93,7 @@ _EFFECTS: Mapping[str, str] = {
     "host-off": "turn the host off",
     "host-on": "turn the host on",
     "ac-cycle": "AC-cycle the node",
+    "copy": "copy the running firmware into the other slot",
     "given-up": "note that its image may wait although its task was given up",
     "outlet-draw": "read what its outlets deliver",
     "outlets-restored": "give the AC cycle up and switch its outlets on again",

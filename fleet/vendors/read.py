@@ -73,6 +73,7 @@ def _component(reader: MappingReader) -> ComponentProfile:
         apply_time=reader.text("apply_time", default=None),
         activation=frozenset(value.choice(Activation) for value in reader.sequence("activation")),
         rollback=reader.choice("rollback", Rollback, default=_COMPONENT.rollback),
+        roots=reader.texts("roots_of_trust", default=()),
         force=reader.choice("force", Force, default=_COMPONENT.force),
         flash_s=reader.duration_s("flash", default=_COMPONENT.flash_s),
         deadline_s=reader.duration_s("deadline", default=_COMPONENT.deadline_s),
