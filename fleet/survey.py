@@ -171,9 +171,12 @@ async def _readiness(bmc: Bmc) -> UpdateReadiness | None:
 
 
 async def _slots(bmc: Bmc) -> SlotReading | None:
-    """Both slots of what has two. Not to be read is no refusal either: then nothing is promised of them."""
+    """Both slots of what has two, and what the fuses let through. Not to be read is no refusal: then nothing is promised of them."""
+    if not isinstance(bmc, TwoSlots):
+        return None
     try:
-        return await bmc.slots() if isinstance(bmc, TwoSlots) else None
+        found = await bmc.slots()
+        return replace(found, minimum=await bmc.security_floors()) if found.roots else found
     except (NodeFault, Transient):
         return None
 

@@ -1,6 +1,5 @@
 """Field guide 6, D: two slots and the copy between them. F45 and F46, against the hall over TLS."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,33 +7,18 @@ import pytest
 from failure_rig import CONFIRMED, DGX, GB300, UPLOAD, Site, ended, error, harmless, http, rule, site
 from modes import Answer, mode
 from support.machine import Crash
+from trays import tray
 
 from fleet import events as ev
 from fleet.errors import Reason
 from fleet.events import Event
-from fleet.profile import Force, Profile, Push, Trust
 from fleet.state import NodeStatus
 from fleet.step import StepSpec
-from fleet.vendors import profile_named
 
 COMMIT_IMAGE = "*/NvidiaUpdateService.CommitImage"
 GPUS = [f"HGX_FW_GPU_{number}" for number in range(4)]
 NEW = "97.00.B0.00.01"
 HALF = (NodeStatus.QUARANTINED, Reason.HALF_UPDATED.value)
-
-
-def tray() -> Profile:
-    """A compute tray as it will be once racks are updated whole: until then the profile is read-only (F52)."""
-    known = profile_named("gb300-nvl")
-    hgx = replace(
-        known.components["hgx"],
-        push=(Push.MULTIPART,),
-        targets=("/redfish/v1/Chassis/HGX_Chassis_0",),
-        force=Force.PARAMETER,
-        flash_s=300.0,
-    )
-    quirks = profile_named("openbmc").quirks
-    return replace(known, trust=Trust.MANAGED, components={"hgx": hgx}, quirks=quirks)
 
 
 def slots(place: Site, item: str) -> tuple[str, str]:
