@@ -4,7 +4,7 @@ A profile says what a platform can do; what this machine can do now is read from
 which security versions its fuses still let through.
 """
 
-from fleet.profile import ComponentProfile, Rollback
+from fleet.profile import ComponentProfile, CopyPolicy, Rollback
 from fleet.slots import SlotReading
 from inventory.baseline import ComponentBaseline, PreviousImage
 
@@ -34,7 +34,8 @@ def capability(
     """
     if not read.shown:
         return part.rollback, ""
-    if any(root.automatic is not False for root in read.roots) or not read.roots:
+    waits = part.background_copy is CopyPolicy.DEFER or all(root.automatic is False for root in read.roots)
+    if not read.roots or not waits:
         return Rollback.REFLASH, ", slot swap not available: it copies by itself"
     kept = flashes and not read.half
     kept = kept or (not flashes and any(_holds(banks.inactive.version, previous) for banks in read.half))

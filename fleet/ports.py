@@ -256,6 +256,9 @@ class TwoSlots(Protocol):
         `Transient` while the BMC refuses because something is being written; `OutcomeUnknown` if no answer came.
         """
 
+    async def copy_by_itself(self, root: str, *, enabled: bool) -> None:
+        """Set AutomaticBackgroundCopyEnabled of a root of trust, once; `slots` shows whether it is so. `OutcomeUnknown` as above."""
+
 
 @runtime_checkable
 class BootMedia(Protocol):

@@ -114,6 +114,8 @@ _EFFECTS_ON: Mapping[str, str] = {
     "before": "run {} before the rollout touches the node",
     "burn-in": "run {} for the burn-in",
     "publish": "hand the node on to {}",
+    "hold-copy": "keep {} from copying by itself",
+    "release-copy": "let {} copy by itself again",
     "put-back": "set {} back to what it was before the flash",
 }
 """Effects that name what they are done on: `push leaf1`."""

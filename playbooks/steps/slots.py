@@ -11,6 +11,7 @@ from typing import ClassVar
 from fleet.errors import NodeFault, Reason, Transient
 from fleet.events import Json
 from fleet.ports import TwoSlots
+from fleet.profile import ComponentProfile, CopyPolicy
 from fleet.recipe import COMMIT
 from fleet.slots import COPY_S, Copying, SlotReading, agreed, lacking
 from fleet.step import Disrupts, Met, NodeContext, Unmet
@@ -55,6 +56,70 @@ async def _read(ctx: NodeContext) -> SlotReading:
     return await bmc.slots() if isinstance(bmc, TwoSlots) else SlotReading()
 
 
+_HOLD, _RELEASE = "hold-copy", "release-copy"
+
+
+async def hold_copies(ctx: NodeContext, part: ComponentProfile) -> None:
+    """Before a flash, where the profile defers the copy: no root of the component copies by itself until it is told to (B.17)."""
+    if part.background_copy is not CopyPolicy.DEFER:
+        return
+    reading = (await _read_patiently(ctx)).of(part.items, part.roots)
+    for root in reading.roots:
+        # One that a process before us announced is settled, even if the hardware shows it done.
+        if root.automatic or ctx.announced(f"{_HOLD} {root.id}"):
+            await _switch(ctx, root.id, enabled=False)
+
+
+async def _read_patiently(ctx: NodeContext) -> SlotReading:
+    found = SlotReading()
+
+    async def read() -> Json:
+        nonlocal found
+        found = await _read(ctx)
+        return {}
+
+    await again(
+        ctx, _TRIES, _AGAIN_S, read, lambda why: NodeFault(Reason.UNREACHABLE, f"its slots cannot be read: {why}")
+    )
+    return found
+
+
+async def _switch(ctx: NodeContext, root: str, *, enabled: bool) -> None:
+    """AutomaticBackgroundCopyEnabled of one root, announced, sent once and read back."""
+    bmc = ctx.bmc
+    assert isinstance(bmc, TwoSlots)  # noqa: S101  whoever showed roots has the port
+
+    async def stands() -> bool:
+        return any(each.id == root and each.automatic is enabled for each in (await _read(ctx)).roots)
+
+    async def prepare() -> Json:
+        await ctx.require_identity()
+        return {"enabled": enabled}
+
+    async def act(_intent: Json) -> Json:
+        await bmc.copy_by_itself(root, enabled=enabled)
+        if not await stands():
+            raise NodeFault(
+                Reason.UPDATE_REJECTED,
+                f"{root}: AutomaticBackgroundCopyEnabled={enabled} was accepted and is not so; nothing was flashed for it",
+            )
+        return {"enabled": enabled}
+
+    async def reconcile(_intent: Json) -> Json | None:
+        return {"enabled": enabled} if await stands() else None
+
+    async def once() -> Json:
+        return await ctx.once(f"{_RELEASE if enabled else _HOLD} {root}", act, prepare=prepare, reconcile=reconcile)
+
+    await again(
+        ctx,
+        _TRIES,
+        _AGAIN_S,
+        once,
+        lambda why: NodeFault(Reason.UPDATE_REJECTED, f"the copy of {root} cannot be set: {why}"),
+    )
+
+
 @step(COMMIT, arguments=None, takes_s=300.0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareCommit:
@@ -72,7 +137,8 @@ class FirmwareCommit:
             reading = await self._mine(ctx)
         except Transient as silent:
             return Unmet(f"not readable: {silent}")
-        lack = self._lack(reading)
+        held = ", ".join(_held(ctx, reading))
+        lack = self._lack(reading) or (f"{held} may copy by itself again" if held else "")
         return Unmet(lack) if lack else Met(agreed(reading))
 
     async def apply(self, ctx: NodeContext) -> None:
@@ -83,6 +149,10 @@ class FirmwareCommit:
                 reading = await self._mine(ctx)
                 lack = self._lack(reading)
                 if not lack:
+                    held = _held(ctx, reading)
+                    for root in reading.roots:
+                        if root.id in held or ctx.announced(f"{_RELEASE} {root.id}"):
+                            await _switch(ctx, root.id, enabled=True)
                     return
                 # One that a process before us announced is settled first, whatever is shown now.
                 if not told and (ctx.announced("copy") or (reading.waits_to_be_told and not reading.busy)):
@@ -160,3 +230,9 @@ class FirmwareCommit:
         mine = [item for item in shown if any(fnmatchcase(item, glob) for glob in globs)]
         half = {banks.holder for banks in reading.half}
         return [item for item in mine if item in half] or mine
+
+
+def _held(ctx: NodeContext, reading: SlotReading) -> list[str]:
+    """Roots that this rollout keeps from copying by themselves."""
+    held = [root for root in reading.roots if ctx.latest(f"{_HOLD} {root.id}") is not None]
+    return [root.id for root in held if root.automatic is False]

@@ -7,11 +7,12 @@ import pytest
 from failure_rig import CONFIRMED, DGX, GB300, UPLOAD, Site, ended, error, harmless, http, rule, site
 from modes import Answer, mode
 from support.machine import Crash
-from trays import tray
+from trays import tray, tray_wish
 
 from fleet import events as ev
 from fleet.errors import Reason
 from fleet.events import Event
+from fleet.profile import CopyPolicy
 from fleet.state import NodeStatus
 from fleet.step import StepSpec
 
@@ -156,3 +157,59 @@ async def test_f46_a_process_that_dies_at_the_commit_is_carried_on(
         assert ended(place.node()) == CONFIRMED, place.node().message
         assert slots(place, "HostBMC_0") == ("24.09.17", "24.09.17")
         assert harmless(place.truth())
+
+
+@mode("F46")
+async def test_f46_a_policy_defers_the_copy_until_the_gate_has_passed(tmp_path: Path) -> None:
+    async with site(tmp_path, GB300) as place:
+        place.profile = tray(CopyPolicy.DEFER)
+        at_the_gate: list[tuple[str, str]] = []
+        place.on_event = lambda event: (
+            at_the_gate.append(slots(place, GPUS[0]))
+            if isinstance(event, ev.StepEnded) and event.step == "3 verify"
+            else None
+        )
+        plan = await place.planned(tray_wish(place, goal=None, previous=None), steps=[StepSpec("verify")])
+        assert [way.capability for recipe in plan.recipes.values() for way in recipe.ways_back] == ["slot-swap"]
+        await place.ran()
+        assert ended(place.node()) == CONFIRMED, place.node().message
+        assert at_the_gate == [(NEW, "97.00.6C.00.03")]
+        assert slots(place, GPUS[0]) == (NEW, NEW)
+        held = [event.effect for event in place.of(ev.EffectRecorded) if "-copy " in event.effect]
+        assert len(held) == 14  # seven roots, each held and released
+        roots = place.hall.bmcs["gpu1"].roots
+        assert roots.automatic("HGX_IRoT_GPU_0")
+        assert place.intents("copy") == 1
+        assert harmless(place.truth())
+
+
+@mode("F46")
+async def test_f46_a_copy_that_cannot_be_deferred_holds_the_node_before_its_flash(tmp_path: Path) -> None:
+    liar = http("/redfish/v1/Chassis/HGX_IRoT_GPU_1", method="PATCH", status=204)
+    async with site(tmp_path, GB300, rules=[liar]) as place:
+        place.profile = tray(CopyPolicy.DEFER)
+        node = await place.rolled_out(tray_wish(place, goal=None, previous=None))
+        assert ended(node) == (NodeStatus.QUARANTINED, Reason.UPDATE_REJECTED.value)
+        assert "HGX_IRoT_GPU_1: AutomaticBackgroundCopyEnabled=False was accepted and is not so" in node.message
+        assert place.truth()["submits"] == 0
+
+
+@mode("F46")
+@pytest.mark.parametrize("effect", ["hold-copy HGX_IRoT_GPU_2", "release-copy HGX_IRoT_GPU_2"])
+@pytest.mark.parametrize("kind", [ev.IntentRecorded, ev.EffectRecorded])
+async def test_f46_a_process_that_dies_at_a_deferral_leaves_none_behind(
+    tmp_path: Path, kind: type[Event], effect: str
+) -> None:
+    async with site(tmp_path, GB300) as place:
+        place.profile = tray(CopyPolicy.DEFER)
+        await place.planned(tray_wish(place, goal=None, previous=None))
+
+        def dies(event: Event) -> str:
+            return "before" if isinstance(event, kind) and getattr(event, "effect", "").endswith(f"/{effect}") else ""
+
+        with pytest.raises(Crash):
+            await place.ran(dies=dies)
+        await place.ran()
+        assert ended(place.node()) == CONFIRMED, place.node().message
+        assert all(place.hall.bmcs["gpu1"].roots.automatic(f"HGX_IRoT_GPU_{number}") for number in range(4))
+        assert slots(place, GPUS[2]) == (NEW, NEW)

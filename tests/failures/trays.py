@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from failure_rig import GB300, Site
 
-from fleet.profile import Force, Profile, Push, Rollback, Trust
+from fleet.profile import CopyPolicy, Force, Profile, Push, Rollback, Trust
 from fleet.sim.package import build_box_package
 from fleet.vendors import profile_named
 from inventory.baseline import ComponentBaseline, ItemWant
 
 
-def tray() -> Profile:
+def tray(policy: CopyPolicy = CopyPolicy.AS_FOUND) -> Profile:
     """A compute tray as it will be once racks are updated whole: until then the profile is read-only (F52)."""
     known = profile_named("gb300-nvl")
     hgx = replace(
@@ -18,6 +18,7 @@ def tray() -> Profile:
         push=(Push.MULTIPART,),
         targets=("/redfish/v1/Chassis/HGX_Chassis_0",),
         rollback=Rollback.REFLASH,
+        background_copy=policy,
         force=Force.PARAMETER,
         flash_s=300.0,
     )

@@ -240,6 +240,11 @@ class RedfishBmc:
         """See `fleet.ports.TwoSlots.copy_slots`."""
         await slots.commit(self._access, await self._found(), items)
 
+    async def copy_by_itself(self, root: str, *, enabled: bool) -> None:
+        """See `fleet.ports.TwoSlots.copy_by_itself`."""
+        await self._found()
+        await slots.set_automatic(self._access, self._expansion, root, enabled=enabled)
+
     async def insert_media(self, url: str) -> None:
         """See `fleet.ports.BootMedia.insert_media`."""
         await media.insert(self._access, await self._found(), self._profile.media, url)

@@ -74,6 +74,21 @@ async def commit(access: Access, found: Layout, items: Sequence[str]) -> None:
     raise NotDone(Reason.UPDATE_REJECTED, f"{what} was refused: {reply.sentence}")
 
 
+async def set_automatic(access: Access, expansion: Expansion, root: str, *, enabled: bool) -> None:
+    """PATCH of the root's chassis (NVIDIA/bmcweb). See `fleet.ports.TwoSlots.copy_by_itself`."""
+    what = f"{access.channel.base}: AutomaticBackgroundCopyEnabled={enabled} of {root}"
+    paths = [path async for path, _ in _chassis(access, expansion, (root,))]
+    if not paths:
+        raise NotDone(Reason.UPDATE_REJECTED, f"{what}: it is not shown; nothing was changed")
+    body = {"Oem": {"Nvidia": {"AutomaticBackgroundCopyEnabled": enabled}}}
+    reply = await access.send("PATCH", paths[0], body, effect=f"set the copy of {root}")
+    if reply.status in OK:
+        return
+    if reply.status in update.BUSY:
+        raise Transient(f"{what} was refused for now: {reply.sentence}", retry_after_s=reply.retry_after_s)
+    raise NotDone(Reason.UPDATE_REJECTED, f"{what} was refused: {reply.sentence}")
+
+
 def _globs(profile: Profile) -> tuple[str, ...]:
     return tuple(glob for component in profile.components.values() for glob in component.roots)
 
