@@ -120,6 +120,15 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         "Select every node of the NVLink domain, and mend what refuses the others: a rack fabric of mixed versions does not work.",
         "If a mix is meant, say how many of a domain may be out at once: `spread: {nvlink_domain: 4}`.",
     ),
+    Reason.ANTI_ROLLBACK: (
+        "Nothing was done to it, and nothing brings that version onto it any more: take a newer image with the same purpose (F21).",
+        "If you doubt it, compare MinimumSecurityVersion (Oem/NvidiaRoT of its root of trust) with the image's release notes.",
+    ),
+    Reason.HALF_UPDATED: (
+        "It runs what it should, and its other slot holds something else: keep its AC power on until both are equal (F46).",
+        "Read both slots (Oem.Nvidia of the inventory item, or AP_Firmware_Slot_0/1 of its ERoT's chassis) and BackgroundCopyStatus.",
+        "Have the running one copied (NvidiaUpdateService.CommitImage), wait ten minutes, read them again.",
+    ),
     Reason.DRIFTED: (
         "Something was verified in this rollout and is no longer so: find out who or what changed it, before you change it back.",
         "Look at `fleet why` for when it was verified, and at the logs of the BMC, the switch or the scheduler since then.",

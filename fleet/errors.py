@@ -50,6 +50,10 @@ class Reason(StrEnum):
     """What must be so before the node counts as a success is not so, or could not be judged."""
     DOMAIN_SPLIT = "domain-not-whole"
     """An NVLink domain is one unit, and not all of it can be worked on."""
+    ANTI_ROLLBACK = "anti-rollback"
+    """Its fuses let no image of that security version through, whatever is forced."""
+    HALF_UPDATED = "half-updated"
+    """One slot alone holds what runs: an AC loss may start another version."""
     DRIFTED = "drifted"
     """What an earlier step had verified is no longer so."""
 

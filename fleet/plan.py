@@ -20,6 +20,7 @@ from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, resolve
 from fleet.ports import UpdateReadiness
 from fleet.profile import Profile, Rollback
+from fleet.slots import SlotReading
 from fleet.step import StepSpec
 from fleet.target import Target
 from inventory.baseline import Activation, Baseline
@@ -41,6 +42,8 @@ class Survey:
     offers: frozenset[Activation] = frozenset()
     readiness: UpdateReadiness | None = None
     """Whether it would take an image now; None if that could not be read."""
+    slots: SlotReading | None = None
+    """Its roots of trust and both slots, as far as it shows them; None if they could not be read."""
     reason: Reason | None = None
     """Why the node cannot be planned, if the reading itself failed."""
     message: str = ""

@@ -4,13 +4,14 @@ Every method may raise `Transient` (worth retrying), `NodeFault` (a refusal that
 docstring says so, `OutcomeUnknown`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fleet.profile import ComponentProfile, Profile, Setting
+from fleet.slots import SlotReading
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -237,6 +238,26 @@ class SideEffects(Protocol):
 
     async def put_back(self, what: Setting, value: str) -> None:
         """Change one setting to what `settings` said of it before, once. `OutcomeUnknown` if no answer came."""
+
+
+@runtime_checkable
+class TwoSlots(Protocol):
+    """Roots of trust that keep two copies of a firmware (field guide 1.8, B.17)."""
+
+    async def slots(self) -> SlotReading:
+        """Background copies, both slots, read now; nothing where the profile names no root of trust. What is not shown is left out."""
+
+    async def security_floors(self) -> Mapping[str, int]:
+        """Inventory item -> MinimumSecurityVersion; for a plan: it costs several requests a root."""
+
+    async def copy_slots(self, items: Sequence[str]) -> None:
+        """CommitImage: have what runs copied into the other slot of these inventory items, once.
+
+        `Transient` while the BMC refuses because something is being written; `OutcomeUnknown` if no answer came.
+        """
+
+    async def copy_by_itself(self, root: str, *, enabled: bool) -> None:
+        """Set AutomaticBackgroundCopyEnabled of a root of trust, once; `slots` shows whether it is so. `OutcomeUnknown` as above."""
 
 
 @runtime_checkable

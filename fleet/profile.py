@@ -25,6 +25,15 @@ class Rollback(StrEnum):
     NONE = "none"
 
 
+class CopyPolicy(StrEnum):
+    """When the running firmware is copied into the other slot (field guide B.17)."""
+
+    AS_FOUND = "as-found"
+    """The machine's setting stays: where a root of trust copies by itself, that is waited for."""
+    DEFER = "defer"
+    """AutomaticBackgroundCopyEnabled is false from before the flash until both slots are equal, behind the gate."""
+
+
 class Push(StrEnum):
     """Ways to hand over an image (DSP0266 and UpdateService schema; field guide 1.1)."""
 
@@ -59,6 +68,9 @@ class ComponentProfile:
     activation: frozenset[Activation] = frozenset()
     """Any one of these puts a staged image in force, unless the baseline says otherwise."""
     rollback: Rollback = Rollback.NONE
+    roots: tuple[str, ...] = ()
+    """Globs over Chassis Ids: the roots of trust that keep two copies of it (ERoT; field guide 1.8)."""
+    background_copy: CopyPolicy = CopyPolicy.AS_FOUND
     force: Force = Force.NOT_NEEDED
     flash_s: float = 600.0
     """Expected seconds from submission to staged; sets the polling cadence and the ETA."""

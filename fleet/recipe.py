@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
-from fleet import precheck
+from fleet import backward, precheck
 from fleet.activation import NotOffered, plan_activation
 from fleet.errors import Reason
 from fleet.plan import CannotPlan, Recipe, Survey, WayBack
@@ -23,6 +23,9 @@ from inventory.observed import Observation
 
 UPDATE = "firmware.update"
 ACTIVATE = "firmware.activate"
+COMMIT = "firmware.commit"
+"""Makes both slots equal: after the last of the steps that decide whether the node may stay as it is."""
+_GATE = frozenset({ACTIVATE, "burnin.run", "gate.after", "verify"})
 GIVEN_UP = "given-up"
 """Noted of an update whose task says that it was given up: its image may wait all the same, and the way back flashes over it."""
 KEEP = "settings.keep"
@@ -71,12 +74,17 @@ class RecipeBook:
                 steps.extend(StepSpec(UPDATE, {"target": target.name}) for target in flashes)
                 steps.append(StepSpec(ACTIVATE, {"block": f"{len(steps)}"}))
                 precheck.check(survey, flashes)
+                needed = [target.component for target in flashes if not target.diff(seen.items).met]
+                _not_fused([self.baseline.components[key] for key in needed], survey)
                 actions = self._activation(flashes, seen, survey.offers, last=number == len(rounds) - 1)
             for key in keys:
-                way, back = self._way_back(self.baseline.components[key], profile.components[key], seen)
+                way, back = self._way_back(self.baseline.components[key], profile.components[key], survey)
                 ways.append(way)
                 targets |= {back.name: back} if back else {}
         targets = _with_way_back(targets, ways)
+        steps = _committed(
+            steps, [targets[str(step.args["target"])].component for step in steps if step.name == UPDATE], survey
+        )
         expected_s = sum(
             profile.components[targets[str(step.args["target"])].component].flash_s
             for step in steps
@@ -161,9 +169,10 @@ class RecipeBook:
             raise CannotPlan(Reason.NO_ACTIVATION, str(lack)) from lack
 
     def _way_back(
-        self, component: ComponentBaseline, part: ComponentProfile, seen: Observation
+        self, component: ComponentBaseline, part: ComponentProfile, survey: Survey
     ) -> tuple[WayBack, Target | None]:
-        """The stated capability of one component (field guide 1.11), and the target that performs it."""
+        """The capability of one component on this machine (field guide 1.11), and the target that performs it."""
+        items = survey.observation.items if survey.observation is not None else ()
 
         def none(why: str) -> tuple[WayBack, None]:
             return WayBack(component=component.key, capability=Rollback.NONE.value, target="", why=why), None
@@ -171,15 +180,43 @@ class RecipeBook:
         if part.rollback is Rollback.NONE:
             return none("the platform offers none: a failure needs a person")
         previous = component.inverse()
-        if previous is None:
+        if previous is None or component.previous is None:
             return none("the baseline names no previous image")
+        read = backward.mine(survey.slots, part)
+        if why := backward.fused(previous, read):
+            return none(f"anti-rollback: {why}")
         reason = f"back to {previous.version}, as the plan announced"
         back = self._target(previous, part, name=f"{component.key}~{previous.version}", downgrade=reason)
-        if not back.diff(seen.items).met and not self._goal(component, part).diff(seen.items).met:
+        met = self._goal(component, part).diff(items).met
+        if not back.diff(items).met and not met:
             return none(f"it does not run the previous version {previous.version} now")
         force = "" if part.force is Force.NOT_NEEDED else ", told to allow the downgrade"
-        why = f"{part.rollback.value}: flashes {previous.version} again{force}"
-        return WayBack(component=component.key, capability=part.rollback.value, target=back.name, why=why), back
+        can, how = backward.capability(part, component.previous, read, flashes=not met)
+        doubt = backward.unproven(component.previous, read)
+        why = f"{can.value}{how or ':'}{';' if how else ''} flashes {previous.version} again{force}{doubt}"
+        return WayBack(component=component.key, capability=can.value, target=back.name, why=why), back
+
+
+def _not_fused(wanted: Sequence[ComponentBaseline], survey: Survey) -> None:
+    """Raise CannotPlan for an image that the machine's fuses refuse for ever, forced or not (F21)."""
+    parts = {} if survey.profile is None else survey.profile.components
+    for component in wanted:
+        if why := backward.fused(component, backward.mine(survey.slots, parts[component.key])):
+            raise CannotPlan(Reason.ANTI_ROLLBACK, f"{component.key}: {why}; no force helps (F21)")
+
+
+def _committed(steps: Sequence[StepSpec], components: Sequence[str], survey: Survey) -> list[StepSpec]:
+    """With the copy into the other slot behind the gate, where the profile names roots of trust for what is flashed (B.17).
+
+    A machine that shows none of them has nothing to copy; one that could not be read may have.
+    """
+    parts = {} if survey.profile is None else survey.profile.components
+    kept = [key for key in dict.fromkeys(components) if parts[key].roots]
+    shown = 0 if survey.slots is None else sum(len(survey.slots.of((), parts[key].roots).roots) for key in kept)
+    if not kept or (survey.slots is not None and not shown):
+        return list(steps)
+    last = max(at for at, step in enumerate(steps, 1) if step.name in _GATE)
+    return [*steps[:last], StepSpec(COMMIT, {"components": " ".join(kept), "roots": shown}), *steps[last:]]
 
 
 def _with_way_back(targets: Mapping[str, Target], ways: Sequence[WayBack]) -> dict[str, Target]:
@@ -209,6 +246,11 @@ def _activation_s(actions: Sequence[Activation], profile: Profile) -> float:
 def _name(profile: Profile, steps: Sequence[StepSpec], ways: Sequence[WayBack], actions: Sequence[Activation]) -> str:
     """The same for nodes that get the same treatment."""
     content = json.dumps(
-        [profile.name, [[step.name, dict(step.args)] for step in steps], [way.target for way in ways], list(actions)]
+        [
+            profile.name,
+            [[step.name, dict(step.args)] for step in steps],
+            [[way.target, way.why] for way in ways],
+            list(actions),
+        ]
     )
     return f"{profile.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

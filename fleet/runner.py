@@ -23,7 +23,7 @@ from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver, SideEffects
 from fleet.profile import Profile
 from fleet.reach import clear_leftovers, connect
-from fleet.recipe import ACTIVATE, GIVEN_UP, KEEP, UPDATE
+from fleet.recipe import ACTIVATE, COMMIT, GIVEN_UP, KEEP, UPDATE
 from fleet.state import NodeStatus
 from fleet.step import Deferred, Met, StepFactory, StepSpec
 from fleet.target import Target
@@ -245,6 +245,7 @@ class NodeRun:
             for component, staged in self._touched().items()
         ]
         specs.append(StepSpec(ACTIVATE, {"block": "back"}))
+        specs.extend(spec for spec in self._recipe.steps if spec.name == COMMIT)
         if self._ctx.pushed():
             specs.append(StepSpec(RESTORE_PORTS))
         steps = numbered(specs, prefix="back ")

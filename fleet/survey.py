@@ -12,9 +12,10 @@ from fleet.context import Recorder
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.logins import NodeLedger
 from fleet.plan import Survey
-from fleet.ports import Bmc, SessionLedger, UpdateReadiness
+from fleet.ports import Bmc, SessionLedger, TwoSlots, UpdateReadiness
 from fleet.profile import Profile
 from fleet.reach import clear_leftovers, connect
+from fleet.slots import SlotReading
 from fleet.vendors import GENERIC, classify, profile_named
 from fleet.vendors.discovery import Discovery
 from inventory.baseline import Activation
@@ -143,6 +144,7 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             observation = await bmc.observe()
             offers = bmc.offers()
             readiness = await _readiness(bmc)
+            slots = await _slots(bmc)
         finally:
             await bmc.close()
     except NodeFault as fault:
@@ -157,13 +159,24 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             return Survey(
                 node=node, profile=profile, observation=observation, reason=Reason.IDENTITY_MISMATCH, message=message
             )
-    return Survey(node=node, profile=profile, observation=observation, offers=offers, readiness=readiness)
+    return Survey(node=node, profile=profile, observation=observation, offers=offers, readiness=readiness, slots=slots)
 
 
 async def _readiness(bmc: Bmc) -> UpdateReadiness | None:
     """Whether it would take an image now. Not to be read is no refusal: the step asks again before it sends one."""
     try:
         return await bmc.readiness()
+    except (NodeFault, Transient):
+        return None
+
+
+async def _slots(bmc: Bmc) -> SlotReading | None:
+    """Both slots of what has two, and what the fuses let through. Not to be read is no refusal: then nothing is promised of them."""
+    if not isinstance(bmc, TwoSlots):
+        return None
+    try:
+        found = await bmc.slots()
+        return replace(found, minimum=await bmc.security_floors()) if found.roots else found
     except (NodeFault, Transient):
         return None
 

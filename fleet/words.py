@@ -93,6 +93,7 @@ _EFFECTS: Mapping[str, str] = {
     "host-off": "turn the host off",
     "host-on": "turn the host on",
     "ac-cycle": "AC-cycle the node",
+    "copy": "copy the running firmware into the other slot",
     "given-up": "note that its image may wait although its task was given up",
     "outlet-draw": "read what its outlets deliver",
     "outlets-restored": "give the AC cycle up and switch its outlets on again",
@@ -113,6 +114,8 @@ _EFFECTS_ON: Mapping[str, str] = {
     "before": "run {} before the rollout touches the node",
     "burn-in": "run {} for the burn-in",
     "publish": "hand the node on to {}",
+    "hold-copy": "keep {} from copying by itself",
+    "release-copy": "let {} copy by itself again",
     "put-back": "set {} back to what it was before the flash",
 }
 """Effects that name what they are done on: `push leaf1`."""

@@ -95,6 +95,8 @@ class PreviousImage:
     items: tuple[ItemWant, ...] = ()
     image: Path
     sha256: str
+    security_version: int | None = None
+    """As that of the component."""
     place: Place | None = field(default=None, compare=False)
 
 
@@ -119,6 +121,8 @@ class ComponentBaseline:
     requires: tuple[SteppingStone, ...] = ()
     previous: PreviousImage | None = None
     """None: there is nothing to roll back to."""
+    security_version: int | None = None
+    """Of the image, as the vendor's release notes give it (anti-rollback; PLDM has no field for it); None: not known."""
     place: Place | None = field(default=None, compare=False)
     """Where it was declared."""
 
@@ -133,6 +137,7 @@ class ComponentBaseline:
             sha256=stone.sha256,
             requires=(),
             previous=None,
+            security_version=None,
             place=stone.place,
         )
 
@@ -146,6 +151,7 @@ class ComponentBaseline:
             items=self.items,
             image=self.image,
             sha256=self.sha256,
+            security_version=self.security_version,
             place=self.place,
         )
         return replace(
@@ -157,6 +163,7 @@ class ComponentBaseline:
             sha256=self.previous.sha256,
             requires=(),
             previous=here,
+            security_version=self.previous.security_version,
             place=self.previous.place,
         )
 

@@ -74,6 +74,7 @@ def _component(key: str, reader: MappingReader, models: tuple[str, ...]) -> Comp
         activation=_activation(reader.required("activation")),
         requires=tuple(_stone(stone) for stone in reader.mappings("requires", what="stepping stone")),
         previous=_previous(reader.mapping("previous", what="previous image")) if "previous" in reader else None,
+        security_version=_security_version(reader),
         place=reader.place,
     )
     reader.finish()
@@ -93,10 +94,15 @@ def _previous(reader: MappingReader) -> PreviousImage:
         items=_items(reader),
         image=_image(reader),
         sha256=_sha256(reader),
+        security_version=_security_version(reader),
         place=reader.place,
     )
     reader.finish()
     return previous
+
+
+def _security_version(reader: MappingReader) -> int | None:
+    return reader.integer("security_version", minimum=0, default=None)
 
 
 def _stone(reader: MappingReader) -> SteppingStone:

@@ -7,7 +7,7 @@ from fleet.sim.accounts import ACCOUNTS
 from fleet.sim.boxmodel import INVENTORY, ROOT
 from fleet.sim.faults import Effect
 from fleet.sim.host import Power
-from fleet.sim.message import Answer, Fetch, Request, error, message
+from fleet.sim.message import Answer, Fetch, Request, answer, error, message
 from fleet.sim.order import Order, OrderError, from_multipart, from_simple, read_json
 from fleet.sim.selection import unknown_target
 from fleet.sim.tasks import TaskState
@@ -39,6 +39,7 @@ class Actions:
         settable = path in box.media.override_at
         sticky = path == f"{ROOT}/UpdateService" and box.update.older_needs == "sticky-force"
         settable = settable or self._bmc.fittings.settable(path)
+        settable = settable or self._bmc.roots.settable(path.removeprefix(f"{ROOT}/Chassis/"))
         return "GET, HEAD, PATCH" if settable or sticky else "GET, HEAD"
 
     def answer(self, request: Request, now: float, items: frozenset[str]) -> Answer:
@@ -67,6 +68,8 @@ class Actions:
                 return self._update(from_simple(request.body), request, now, items)
             case "start-update":
                 return self._start(now)
+            case "commit-image":
+                return self._commit(request)
             case "host-reset" | "bmc-reset" | "hmc-reset" | "ac-cycle" | "ac-cycle-when-off" as what:
                 return self._reset(what, path, request, now)
         if path in self._bmc.box.resources:
@@ -93,6 +96,8 @@ class Actions:
             return error(
                 503, self._base("ServiceTemporarilyUnavailable"), text, ("30",), headers=(("Retry-After", "30"),)
             )
+        if bmc.roots.copying:
+            return self._copying()
         if order.uri.startswith(f"{INVENTORY}/Previous-"):
             return self._roll_back(order.uri, now, items)
         task = bmc.updates.submit(order, now)
@@ -128,6 +133,30 @@ class Actions:
         if task is None:
             return error(400, self._base("ActionNotSupported"), "No update waits to be started.", ("StartUpdate",))
         return self._bmc.tasks.accepted(task)
+
+    def _copying(self) -> Answer:
+        """An ERoT copies, or an image is being written: 400, as NVIDIA/bmcweb has it (field guide 1.8)."""
+        advice = "Retry the operation once firmware update operation is complete."
+        return error(400, "Update.1.0.UpdateInProgress", "An update is in progress.", resolution=advice)
+
+    def _commit(self, request: Request) -> Answer:
+        """NvidiaUpdateService.CommitImage: an empty list means all that have a second slot."""
+        bmc = self._bmc
+        targets = read_json(request.body).get("Targets")
+        if not isinstance(targets, list):
+            raise OrderError(
+                "ActionParameterMissing", "The action requires the parameter Targets.", "CommitImage", "Targets"
+            )
+        if bmc.updates.running is not None or bmc.roots.copying:
+            return self._copying()
+        known = [item for root in bmc.box.roots for item in root.protects]
+        items = [str(target).rpartition("/")[2] for target in targets] or known
+        if strange := [item for item in items if item not in known]:
+            raise OrderError("PropertyValueNotInList", f"The target {strange[0]} is not known.", strange[0], "Targets")
+        bmc.roots.commit(items)
+        return answer(
+            200, {"@Message.ExtendedInfo": [message(self._base("Success"), "The request completed successfully.")]}
+        )
 
     def _reset(self, what: str, path: str, request: Request, now: float) -> Answer:
         bmc = self._bmc
@@ -179,7 +208,7 @@ class Actions:
             return error(405, self._base("OperationNotAllowed"), "PATCH is not allowed here.")
         accounts, if_match = self._bmc.sessions.accounts, request.header("If-Match")
         changed = accounts.patch(path, document, if_match, self._bmc.box.registry)
-        if changed := changed or self._bmc.fittings.patch(path, document):
+        if changed := changed or self._bmc.fittings.patch(path, document) or self._patch_copy(path, document):
             return changed
         if path == f"{ROOT}/UpdateService" and self._bmc.box.update.older_needs == "sticky-force":
             options = document.get("HttpPushUriOptions")
@@ -194,5 +223,20 @@ class Actions:
         text = f"The properties {json.dumps(names)} cannot be changed."
         return error(400, self._base("PropertyNotWritable"), text, tuple(str(name) for name in names))
 
+    def _patch_copy(self, path: str, document: dict[str, Any]) -> Answer | None:
+        chassis, wanted = path.removeprefix(f"{ROOT}/Chassis/"), _wanted_copy(document)
+        if not wanted or not self._bmc.roots.settable(chassis):
+            return None
+        self._bmc.roots.set_automatic(chassis, enabled=wanted[0])
+        return Answer(status=204)
+
     def _base(self, name: str) -> str:
         return f"{self._bmc.box.registry}.{name}"
+
+
+def _wanted_copy(document: dict[str, Any]) -> tuple[bool, ...]:
+    """(AutomaticBackgroundCopyEnabled,) where a PATCH asks for it; else nothing."""
+    oem = document.get("Oem")
+    nvidia = oem.get("Nvidia") if isinstance(oem, dict) else None
+    wanted = nvidia.get("AutomaticBackgroundCopyEnabled") if isinstance(nvidia, dict) else None
+    return (wanted,) if isinstance(wanted, bool) else ()

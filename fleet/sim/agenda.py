@@ -32,6 +32,8 @@ class Agenda:
         self._heap: list[Due] = []
         self._wakes: list[float] = []
         self._numbers = itertools.count()
+        self.now = 0.0
+        """Until when everything that was due has happened."""
 
     def add(self, at: float, action: Action, *, wakes: bool = False) -> Due:
         """Let `action(at)` happen at `at`. `wakes`: the outside can see it even if nobody asks (the link changes)."""
@@ -47,8 +49,10 @@ class Agenda:
             heapq.heappop(self._wakes)
         while self._heap and self._heap[0].at <= now:
             due = heapq.heappop(self._heap)
+            self.now = max(self.now, due.at)
             if due.action is not None:
                 due.action(due.at)
+        self.now = max(self.now, now)
 
     def next_wake(self) -> float | None:
         """When the box must be touched again, although nobody asks: simulated seconds, or None."""

@@ -20,6 +20,7 @@ from fleet.sim.ledger import Ledger
 from fleet.sim.media import Media
 from fleet.sim.message import Answer, Link, Request, Wire
 from fleet.sim.nodeos import NodeOs
+from fleet.sim.roots import Roots
 from fleet.sim.service import Service
 from fleet.sim.sessions import Sessions
 from fleet.sim.tasks import Tasks
@@ -68,6 +69,8 @@ class BoxSpec:
     feeds: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     """Inventory id or family -> version installed at the start."""
+    fused: Mapping[str, int] = field(default_factory=dict)
+    """Inventory id -> MinimumSecurityVersion, where it is not the box's own."""
     os: str = "22.04"
     """VERSION_ID of the OS on the disk at the start; empty: bare metal."""
     dcgm: int = 4
@@ -100,6 +103,7 @@ class Bmc:
         self.ledger = Ledger()
         self.faults = (faults or FaultBook()).of_node(node=spec.name, model=spec.model, rack=spec.rack)
         self.firmware: Firmware = Firmware(box, spec.versions, self.ledger, self.faults)
+        self.roots: Roots = Roots(box, self.agenda, self.firmware, self.faults, spec.fused)
         self.sessions = Sessions(box.bmc, self.ledger, node=spec.name, user=user, password=password)
         self.tasks = Tasks(
             box.dialect, durable=box.update.durable_tasks, stamp=self.stamp, salt=chance.randrange(10**9)
@@ -144,6 +148,7 @@ class Bmc:
             self.tasks,
             faults=self.faults,
             ledger=self.ledger,
+            roots=self.roots,
             on_self_reset=lambda at: self.restart(at, "self"),
         )
 
@@ -220,6 +225,7 @@ class Bmc:
         self._main_power_lost()
         was_on = self.host.lose(now)
         self.restart(now, "ac", dark_s=off_s)
+        self.roots.power_lost()
         self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
         if was_on or self.faults.take(Effect.HOST_POWERS_ON):
             self._restore_host(now + off_s)
@@ -238,6 +244,7 @@ class Bmc:
             self._restore.cancel()
             self._restore = None
         self._go_down(now, "ac")
+        self.roots.power_lost()
 
     def feeds_back(self, now: float) -> None:
         """A feed is on again; only if all were off long enough was it an AC cycle."""
@@ -317,6 +324,7 @@ class Bmc:
             "phase": self.phase,
             "force_update": self.updates.sticky_force,
             "settings": self.fittings.truth(),
+            "slots": self.roots.truth(),
             "faults": [rule.name for rule in self.faults.rules],
             "os": self.os.truth(),
             "boot_override": list(self.media.override),

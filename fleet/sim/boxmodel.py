@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import yaml
 
+from fleet.sim.derived import RootModel, ethernet, root_models, root_resources
 from fleet.sim.media import MediaModel
 
 BOXES = Path(__file__).parent / "boxes"
@@ -236,6 +237,8 @@ class BoxModel:
     """Resources that the baseboard's BMC serves: 404 until it is ready."""
     media: MediaModel
     gpus: GpuModel | None
+    roots: tuple[RootModel, ...] = ()
+    """Roots of trust that keep two copies of what they protect."""
 
     def part(self, item: str) -> Part:
         """The part with inventory id (or FQDD) `item`."""
@@ -313,11 +316,18 @@ def _box(document: dict[str, Any]) -> BoxModel:
         update=UpdateModel(**update | {"apply_times": tuple(update["apply_times"])}),
         actions={ROOT + path: raw["does"] for path, raw in actions.items()},
         action_values={ROOT + path: tuple(raw["values"]) for path, raw in actions.items() if "values" in raw},
-        resources=_compile(document["resources"] | _ethernet(document.get("ethernet", {})), document["model"]),
+        resources=_compile(document["resources"] | _derived(document), document["model"]),
         hmc_prefixes=tuple(ROOT + path for path in document.get("hmc_prefixes", ())),
         media=_media(document["media"]),
         gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
+        roots=root_models(document.get("roots_of_trust", ())),
     )
+
+
+def _derived(document: dict[str, Any]) -> dict[str, Any]:
+    """Resources that the file says in a line."""
+    roots = root_models(document.get("roots_of_trust", ()))
+    return ethernet(document.get("ethernet", {})) | root_resources(roots)
 
 
 def _media(raw: dict[str, Any]) -> MediaModel:
@@ -342,31 +352,6 @@ def _parts(entry: dict[str, Any]) -> list[Part]:
     family = raw.pop("family", pattern.replace("_{}", "").replace("{}", ""))
     numbers = range(first, last + 1)
     return [Part(item=pattern.format(n), family=family, mirrors=mirrors.format(n), **raw) for n in numbers]
-
-
-def _ethernet(interfaces: dict[str, str]) -> dict[str, Any]:
-    """Path of a Manager -> id of the interface at which the hall reaches it; the resources of both."""
-    tree: dict[str, Any] = {}
-    for manager, number in interfaces.items():
-        at = f"{manager}/EthernetInterfaces"
-        tree[at] = {"@odata.type": "#EthernetInterfaceCollection.EthernetInterfaceCollection", "Members": "children"}
-        tree[f"{at}/{number}"] = {
-            "@odata.type": "#EthernetInterface.v1_6_0.EthernetInterface",
-            "Name": "Manager Ethernet Interface",
-            "InterfaceEnabled": True,
-            "LinkStatus": "LinkUp",
-            "MACAddress": "=mac",
-            "SpeedMbps": 1000,
-            "FullDuplex": True,
-            "AutoNeg": True,
-            "HostName": "=host_name",
-            "DHCPv4": {"DHCPEnabled": True},
-            "IPv4Addresses": [
-                {"Address": "=address", "SubnetMask": "255.0.0.0", "AddressOrigin": "DHCP", "Gateway": "127.0.0.1"}
-            ],
-            "Status": {"State": "Enabled", "Health": "OK"},
-        }
-    return tree
 
 
 def _compile(tree: dict[str, Any], model: str) -> dict[str, Resource]:

@@ -90,6 +90,12 @@ FACTS: dict[str, Fact] = {
     "flash_percentage": _flash_percentage,
     "boot_enabled": lambda bmc, *_: bmc.media.override[0],
     "boot_target": lambda bmc, *_: bmc.media.override[1],
+    "copies_itself": lambda bmc, _, chassis, __: bmc.roots.automatic(chassis),
+    "copy_status": lambda bmc, _, chassis, __: bmc.roots.status(chassis),
+    "bank_zero": lambda bmc, _, item, __: bmc.roots.bank(item, 0),
+    "bank_one": lambda bmc, _, item, __: bmc.roots.bank(item, 1),
+    "boot_bank": lambda bmc, _, item, __: bmc.firmware.parts[item].slot,
+    "minimum_security": lambda bmc, _, item, __: bmc.roots.minimum(item),
     "update_status": lambda bmc, *_: None if bmc.updates.running is None else "Updating",
 }
 """Every marker that box data may use."""

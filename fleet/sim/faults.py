@@ -60,6 +60,7 @@ class Effect(StrEnum):
     SETTINGS_RESET = "settings-reset"
     GPU_LOST_LANES = "gpu-lost-lanes"
     DEVICE_MISSING = "device-missing"
+    HALF_UPDATED = "half-updated"
 
 
 ALWAYS = -1

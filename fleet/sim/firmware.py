@@ -1,6 +1,6 @@
 """The parts of one box: active, staged and previous versions, and what activates or destroys them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from fleet.sim.boxmodel import BoxModel, Cause, Part, Slot, Supply
 from fleet.sim.faults import Effect, NodeFaults
@@ -10,7 +10,7 @@ from fleet.sim.ledger import Flash, Ledger
 class PartState:
     """What is in one part's memory."""
 
-    __slots__ = ("active", "dead", "falls_back", "previous", "staged", "writing")
+    __slots__ = ("active", "copying", "dead", "falls_back", "other", "previous", "slot", "spoiled", "staged", "writing")
 
     def __init__(self, part: Part, version: str) -> None:
         self.active = version
@@ -21,6 +21,14 @@ class PartState:
         """Why the staged image will not come up (a fault); empty if it will."""
         self.dead = ""
         """Why this part is bricked; empty if it is not."""
+        self.slot = 0
+        """The one that runs, of two."""
+        self.other = version
+        """What stands in the other one, of a part with two banks."""
+        self.spoiled = False
+        """Whether the other one was cut while it was written, or does not start."""
+        self.copying = False
+        """Whether the running one is being copied into the other."""
 
 
 class Firmware:
@@ -30,6 +38,8 @@ class Firmware:
         self._box = box
         self._ledger = ledger
         self._faults = faults
+        self.on_start: Callable[[Part], None] = lambda _part: None
+        """Told of each part whose new image has started."""
         self.revision = 0
         """Counts changes that an inventory reader can see."""
         self.parts = {
@@ -51,7 +61,9 @@ class Firmware:
         """Start to write `version` into `part`."""
         flash = Flash(at=round(now, 3), sha256=sha256, version=version, request=request)
         self._ledger.flashes.setdefault(part.item, []).append(flash)
-        self.parts[part.item].writing = flash
+        state = self.parts[part.item]
+        state.writing, state.spoiled = flash, True
+        self.revision += 1
 
     def finish(self, part: Part, *, stages: bool, falls_back: str = "") -> None:
         """Writing has ended; the image is staged, or (`stages` false) it was lost."""
@@ -60,7 +72,7 @@ class Firmware:
             return
         state.writing.outcome = "done" if stages else "failed"
         if stages:
-            state.staged, state.falls_back = state.writing.version, falls_back
+            state.staged, state.falls_back, state.spoiled = state.writing.version, falls_back, False
         state.writing = None
         self.revision += 1
 
@@ -108,8 +120,11 @@ class Firmware:
             self._kill(part, f"image {version} does not start")
             return False
         if falls_back:
+            state.other, state.spoiled = version, True
             return False
-        state.previous, state.active = state.active, version
+        state.previous, state.other, state.active = state.active, state.active, version
+        state.slot, state.spoiled = 1 - state.slot, False
+        self.on_start(part)
         return True
 
     def _kill(self, part: Part, reason: str) -> None:

@@ -1,15 +1,27 @@
 """FirmwareInventory as each vendor shows it; bodies are shared by all BMCs that show the same versions (A.14)."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from fleet.sim.boxmodel import INVENTORY, BoxModel, Dialect, Part
-from fleet.sim.firmware import Firmware
+from fleet.sim.derived import Shows
+from fleet.sim.firmware import Firmware, PartState
 from fleet.sim.message import encode
 
 _SHARED_BODIES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One slot, as NvidiaSoftwareInventory shows it (NVIDIA/bmcweb)."""
+
+    number: int
+    version: str
+    state: str
+    """FirmwareState of NvidiaRoTImageSlot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +33,14 @@ class Entry:
     version: str
     part: Part
     health: str = "OK"
+    slots: tuple[Slot, ...] = ()
+    """The running one and the other, where the BMC shows them."""
 
 
 def entries(box: BoxModel, firmware: Firmware, *, stubs: bool) -> tuple[Entry, ...]:
     """All members; with `stubs` those that the baseboard's BMC serves are missing (field guide 1.5)."""
     found: list[Entry] = []
+    shown = {item for root in box.roots if root.shows is Shows.SLOTS for item in root.protects}
     for part in box.parts:
         if stubs and is_remote(box, f"{INVENTORY}/{part.item}"):
             continue
@@ -35,7 +50,8 @@ def entries(box: BoxModel, firmware: Firmware, *, stubs: bool) -> tuple[Entry, .
         if box.dialect is Dialect.DELL:
             found.extend(_dell(part, version, state.previous, health))
         else:
-            found.append(Entry(part.item, version, part, health))
+            slots = _slots(state) if part.item in shown else ()
+            found.append(Entry(part.item, version, part, health, slots))
     return tuple(found)
 
 
@@ -65,7 +81,40 @@ def document(box: BoxModel, entry: Entry) -> dict[str, Any]:
         result["SoftwareId"] = part.component_id
     elif "SoftwareId" in extra:
         result["SoftwareId"] = extra["SoftwareId"]
+    if entry.slots:
+        names = ("ActiveFirmwareSlot", "InactiveFirmwareSlot")
+        result["Oem"] = {"Nvidia": {name: _slot(slot) for name, slot in zip(names, entry.slots, strict=True)}}
     return result | {"Status": {"State": "Enabled", "Health": entry.health}}
+
+
+def _slots(state: PartState) -> tuple[Slot, Slot]:
+    """The running slot, and the other with what becomes of it."""
+    version, word = state.other, "Inactive" if state.other == state.active else "ImageCopyPending"
+    if state.copying:
+        word = "ImageCopyInProgress"
+    elif state.writing is not None:
+        version, word = state.writing.version, "WriteInProgress"
+    elif state.staged is not None:
+        version, word = state.staged, "PendingActivation"
+    elif state.spoiled:
+        word = "FailedAuthentication"
+    return Slot(state.slot, state.active, "Activated"), Slot(1 - state.slot, version, word)
+
+
+def _slot(slot: Slot) -> dict[str, Any]:
+    return {
+        "SlotId": slot.number,
+        "Version": slot.version,
+        "FirmwareState": slot.state,
+        "FirmwareComparisonNumber": _comparison(slot.version),
+        "BuildType": "Release",
+    }
+
+
+def _comparison(version: str) -> int:
+    """A number that grows with the version: 26.01-28.00 is 0x26012800, as one published example has it; the rule is ours."""
+    words = re.findall(r"[0-9A-Fa-f]+", version)
+    return int.from_bytes(bytes(int(word[-2:], 16) for word in [*words, "0", "0", "0", "0"][:4]), "big")
 
 
 @lru_cache(maxsize=_SHARED_BODIES)

@@ -5,7 +5,7 @@ import random
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fleet.sim.boxmodel import BoxModel, Cause, load_box
@@ -22,6 +22,8 @@ ACTIVATION_BIT = {
     Cause.DC: 1 << 4,
     Cause.AC: 1 << 5,
 }
+NO_STAMP = 0xFFFFFFFF
+"""ComponentComparisonStamp of a component that has none (DSP0267 table 5)."""
 _ASCII = 1  # version string type
 
 
@@ -36,7 +38,7 @@ class Component:
     size_bytes: int = 4096
     """Length of the payload, its 32-byte seal included."""
     classification: int = CLASS_FIRMWARE
-    comparison_stamp: int = 0xFFFFFFFF
+    comparison_stamp: int = NO_STAMP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +61,23 @@ def build_package(
 
 
 def build_box_package(
-    path: Path, *, model: str, bundle: str, versions: Mapping[str, str], version: str, size_bytes: int = 4096
+    path: Path,
+    *,
+    model: str,
+    bundle: str,
+    versions: Mapping[str, str],
+    version: str,
+    size_bytes: int = 4096,
+    comparison_stamp: int = NO_STAMP,
 ) -> str:
     """Write a package that fits `bundle` of the box `model`; returns its sha256.
 
     `versions` maps a family of parts (``HGX_FW_GPU_SXM``, ``HostBMC``) to its version. The activation bits are those of
-    the family. `size_bytes` is the size of each payload.
+    the family. `size_bytes` is the size of each payload. `comparison_stamp` is the security version that the hall takes each image for.
     """
     box = load_box(model)
-    components = [_component(box, bundle, family, text, size_bytes) for family, text in versions.items()]
+    plain = [_component(box, bundle, family, text, size_bytes) for family, text in versions.items()]
+    components = [replace(component, comparison_stamp=comparison_stamp) for component in plain]
     fits = box.bundles[bundle]
     devices = [Device(iana=fits.iana, sku=fits.sku)]
     return build_package(path, components=components, devices=devices, version=version)

@@ -12,6 +12,7 @@ from fleet.sim.fwpkg import Package, PackageError, parse
 from fleet.sim.ledger import Ledger
 from fleet.sim.message import message
 from fleet.sim.order import Order
+from fleet.sim.roots import Roots
 from fleet.sim.selection import Pick, Selection, select, selection_error, stored
 from fleet.sim.tasks import Task, Tasks, TaskState
 from fleet.sim.wording import applied, awaits, failed, skipped, transferring
@@ -58,6 +59,7 @@ class Updates:
         *,
         faults: NodeFaults,
         ledger: Ledger,
+        roots: Roots,
         on_self_reset: Callable[[float], None],
     ) -> None:
         """`on_self_reset(at)`: the BMC restarts itself because of what was written."""
@@ -67,6 +69,7 @@ class Updates:
         self._tasks = tasks
         self._faults = faults
         self._ledger = ledger
+        self._roots = roots
         self._on_self_reset = on_self_reset
         self.running: Run | None = None
         self.held: Run | None = None
@@ -165,6 +168,7 @@ class Updates:
         chosen = Selection() if run.package is None else self._select(run, run.package)
         run.task.messages.extend(skipped(skip) for skip in chosen.skipped)
         run.picks = chosen.picks
+        run.error = run.error or self._fused(chosen)
         if run.error:
             self._end(run, now, TaskState.EXCEPTION, "Critical", failed("VerificationFailed", run.error))
         elif not chosen.picks and not chosen.skipped:
@@ -188,6 +192,17 @@ class Updates:
         if bad is not None and bad.text("outcome", "bricks") == "verify-fails":
             run.error = "signature of the image is not valid"
         return select(self._box, self._firmware, package, run.order.targets, force=run.force)
+
+    def _fused(self, chosen: Selection) -> str:
+        """Why the fuses forbid an image, forced or not. PLDM names no security version: here the comparison stamp stands for it."""
+        for pick in chosen.picks:
+            least = self._roots.minimum(pick.part.item)
+            if pick.image.comparison_stamp < least:
+                return (
+                    f"security version {pick.image.comparison_stamp} of image '{pick.image.version}' is below the minimum"
+                    f" {least} of '{pick.part.item}'"
+                )
+        return ""
 
     def _end(self, run: Run, now: float, state: TaskState, status: str, *messages: dict[str, object]) -> None:
         run.task.end(now, state, status, *messages)
@@ -267,6 +282,8 @@ class Updates:
         staged = self._box.dialect is Dialect.OPENBMC and any(p.part.ending is Ending.AWAIT for p in run.picks)
         if staged:
             run.task.state = TaskState.STOPPING
+            paused = f"The task with id {run.task.number} has been paused."
+            run.task.messages.append(message("TaskEvent.1.0.TaskPaused", paused, (run.task.number,)))  # field guide 1.3
         else:
             run.task.end(now, TaskState.COMPLETED, "OK", _completed(self._box.dialect, run.task))
         if any(pick.part.ending is Ending.AT_REBOOT for pick in run.picks):

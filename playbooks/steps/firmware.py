@@ -17,6 +17,7 @@ from inventory.baseline import ComponentDiff
 from inventory.observed import FirmwareItem
 from playbooks.registry import step
 from playbooks.steps.power import ACTIONS, post_left_s
+from playbooks.steps.slots import at_rest, hold_copies
 from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, ready
 
 _PATIENCE = 3.0
@@ -51,6 +52,7 @@ class FirmwareUpdate:
     async def apply(self, ctx: NodeContext) -> Deferred:
         """Submit once, then follow."""
         target = ctx.target(self.target)
+        await hold_copies(ctx, ctx.bmc.profile.components[target.component])
         submitted = await again(
             ctx, 10, 60.0, lambda: self._submit(ctx, target), lambda why: NodeFault(Reason.UPDATE_REJECTED, why)
         )
@@ -69,9 +71,11 @@ class FirmwareUpdate:
                     Reason.UPDATE_REJECTED,
                     f"{target.image.name} has {target.size_bytes} bytes, the BMC takes {readiness.max_image_bytes} (F17)",
                 )
+            slots = await at_rest(ctx)
             await ctx.require_identity()
             await ctx.require_drained()
-            return {"known_tasks": list(readiness.known_tasks), "marker": await marker_json(ctx)}
+            seen = {"known_tasks": list(readiness.known_tasks), "marker": await marker_json(ctx)}
+            return seen | ({"slots": slots} if slots else {})
 
         async def prepare() -> Json:
             seen = await at_the_gate(ctx, look)

@@ -382,6 +382,7 @@ async def site(
     speed: float = SPEED,
     ports: tuple[int, ...] = (),
     serials: tuple[str, ...] = (),
+    fused: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Site]:
     """Nodes gpu1, gpu2 ... of these models; `pins`: trusted by fingerprint instead of the hall's authority."""
     boxes = tuple(
@@ -392,6 +393,7 @@ async def site(
             port=ports[n - 1] if ports else free_port(),
             serial=serials[n - 1] if serials else "",
             versions=versions or {},
+            fused=fused or {},
         )
         for n, model in enumerate(models, 1)
     )

@@ -213,23 +213,6 @@ async def test_f20_a_bad_signature_stops_the_rollout_at_the_canary(tmp_path: Pat
 
 
 @mode(
-    "F21",
-    symptom="A downgrade is refused: UpdateSkippedVersionTooLow, security version, anti-rollback.",
-    answer=Answer.HELD,
-    does="Nothing is forced unless the plan announced a way back. The node is held with the BMC's words; whether a"
-    " fuse forbids it"
-    " cannot be read.",
-)
-async def test_f21_a_downgrade_is_never_forced_silently(tmp_path: Path) -> None:
-    async with site(tmp_path, DGX) as place:
-        node = await place.rolled_out(place.component(DGX, "bmc", version="22.01.01"))
-        assert ended(node) == UPDATE_FAILED
-        assert "lower than the active one" in node.message
-        assert place.flashes("HostBMC_0") == []
-        assert harmless(place.truth())
-
-
-@mode(
     "F22",
     symptom="ForceUpdate stays on (a sticky flag of the DGX).",
     answer=Answer.MASTERED,

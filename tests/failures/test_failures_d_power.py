@@ -8,7 +8,6 @@ from failure_rig import (
     DGX,
     INVENTORY,
     SMC,
-    UPLOAD,
     Site,
     ended,
     error,
@@ -19,7 +18,7 @@ from failure_rig import (
     rule,
     site,
 )
-from modes import Answer, mode, not_handled
+from modes import Answer, mode
 from support.imaging import NoLedger
 from support.machine import Crash
 from support.steps import Around, Rig
@@ -137,30 +136,6 @@ async def test_f44_the_first_post_after_a_bios_update_is_not_interrupted(tmp_pat
         assert place.flashes("HostBIOS_0") == [("01.03.00", "done"), ("01.05.03", "done")]
         assert resets(place.truth(), "host") == ["GracefulShutdown", "On"] * 2
         assert harmless(place.truth())
-
-
-@mode(
-    "F45",
-    symptom='The background copy is not complete: the next flash is refused ("Retry the operation once ...").',
-    answer=Answer.MASTERED,
-    does="Such a refusal passes: tried again every minute, ten times; then held. BackgroundCopyStatus is not read,"
-    " the BMC is not restarted for it.",
-)
-async def test_f45_a_flash_refused_during_the_background_copy_is_tried_later(tmp_path: Path) -> None:
-    words = error("Base.1.12.GeneralError", "Retry the operation once firmware update operation is complete.")
-    async with site(tmp_path, DGX, rules=[http(UPLOAD, times=6, status=400, body=words)]) as place:
-        assert ended(await place.rolled_out(place.component(DGX, "bmc"))) == CONFIRMED
-        assert place.truth()["submits"] == 1
-        assert harmless(place.truth())
-
-
-not_handled(
-    "F46",
-    symptom="Half-updated banks: the active one is new, the backup old, and an AC loss boots the old one.",
-    does="Slots are neither read nor compared, no copy is started. A version that falls back later is seen by the"
-    " next plan, or by"
-    " `verify` in the same playbook.",
-)
 
 
 @mode(

@@ -16,7 +16,7 @@ from fleet import events as ev
 from fleet.drivers.ssh import SshAddress
 from fleet.errors import NodeFault, Reason
 from fleet.exits import Exit
-from fleet.recipe import ACTIVATE, UPDATE
+from fleet.recipe import ACTIVATE, COMMIT, UPDATE
 from fleet.sim.osimage import build_os_image
 from fleet.state import NodeStatus
 from fleet.step import Met, StepSpec
@@ -141,7 +141,7 @@ async def test_f55_firmware_is_in_force_before_anything_is_installed(tmp_path: P
         image = StepSpec("os.image", {"image": "x.iso", "sha256": "0" * 64, "release": "24.04"})
         plan = await place.planned(place.component(DGX, "bmc"), place.component(DGX, "bios"), steps=[image])
         (recipe,) = plan.recipes.values()
-        assert [step.name for step in recipe.steps] == [UPDATE, UPDATE, ACTIVATE, "os.image"]
+        assert [step.name for step in recipe.steps] == [UPDATE, UPDATE, ACTIVATE, COMMIT, "os.image"]
 
 
 @mode(

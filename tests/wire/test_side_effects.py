@@ -41,7 +41,9 @@ def test_nothing_changed_and_the_node_is_confirmed_at_little_cost(build: Build) 
     assert kept["pcie GPU_7"] == "16 of 16 lanes"
     assert {what.partition(" ")[0] for what in kept} >= {"processors", "memory", "sensors", "boot-order", "host-name"}
     assert "Password" not in str(kept)
-    assert site.truth()["gpu0001"]["requests"] < 175
+    assert (
+        site.truth()["gpu0001"]["requests"] < 200
+    )  # of those about 16 for both slots: a look every 30 s while one is copied into the other
 
 
 def test_settings_that_a_flash_reset_are_put_back_once(build: Build) -> None:

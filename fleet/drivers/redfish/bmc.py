@@ -1,6 +1,6 @@
 """`fleet.ports.Bmc` over Redfish: one BMC, one connection, one session, one request in flight."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fleet.drivers.digests import Digests
 from fleet.drivers.redfish import (
@@ -13,6 +13,7 @@ from fleet.drivers.redfish import (
     power,
     resets,
     settings,
+    slots,
     tasks,
     update,
 )
@@ -34,6 +35,7 @@ from fleet.ports import (
     UpdateReadiness,
 )
 from fleet.profile import Force, Profile, Setting
+from fleet.slots import SlotReading
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -46,7 +48,7 @@ _STUBS = frozenset({Reason.UNKNOWN_HARDWARE, Reason.PROTOCOL})
 
 
 class RedfishBmc:
-    """See `fleet.ports.Bmc` and `fleet.ports.BootMedia`."""
+    """See `fleet.ports`: Bmc, BootMedia, SideEffects, TwoSlots."""
 
     def __init__(
         self,
@@ -224,6 +226,24 @@ class RedfishBmc:
     async def put_back(self, what: Setting, value: str) -> None:
         """See `fleet.ports.SideEffects.put_back`."""
         await settings.put_back(self._access, await self._found(), what, value)
+
+    async def slots(self) -> SlotReading:
+        """See `fleet.ports.TwoSlots.slots`."""
+        return await slots.read(self._access, await self._found(), self._expansion, self._profile)
+
+    async def security_floors(self) -> Mapping[str, int]:
+        """See `fleet.ports.TwoSlots.security_floors`."""
+        await self._found()
+        return await slots.floors(self._access, self._expansion, self._profile)
+
+    async def copy_slots(self, items: Sequence[str]) -> None:
+        """See `fleet.ports.TwoSlots.copy_slots`."""
+        await slots.commit(self._access, await self._found(), items)
+
+    async def copy_by_itself(self, root: str, *, enabled: bool) -> None:
+        """See `fleet.ports.TwoSlots.copy_by_itself`."""
+        await self._found()
+        await slots.set_automatic(self._access, self._expansion, root, enabled=enabled)
 
     async def insert_media(self, url: str) -> None:
         """See `fleet.ports.BootMedia.insert_media`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from fleet.drivers.redfish import document
 from fleet.drivers.redfish.access import Access
@@ -30,7 +31,14 @@ class Expansion:
 
 
 async def members(
-    access: Access, collection: str, expansion: Expansion, *, needs: str, wanted: str = "", skip: Collection[str] = ()
+    access: Access,
+    collection: str,
+    expansion: Expansion,
+    *,
+    needs: str,
+    wanted: str = "",
+    globs: Collection[str] = ("*",),
+    skip: Collection[str] = (),
 ) -> AsyncIterator[tuple[str, Document]]:
     """Path and document of each member, expanded where that works, else read one by one.
 
@@ -40,12 +48,14 @@ async def members(
         expansion: what is known about $expand; learns.
         needs: a property without which an expanded member counts as mutilated (AMI drops some: field guide 4).
         wanted: beginning of the ids that are wanted.
+        globs: patterns of which a wanted id matches one.
         skip: paths of members that need not be read; they come with an empty document.
     """
     seen: set[str] = set()
     async for member in _listed(access, collection, expansion):
         path = document.path_of(member.get("@odata.id"))
-        if not path or path in seen or not document.last_part(path).startswith(wanted):
+        name = document.last_part(path)
+        if not path or path in seen or not (name.startswith(wanted) and any(fnmatchcase(name, glob) for glob in globs)):
             continue
         seen.add(path)
         if needs in member:
