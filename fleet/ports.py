@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fleet.profile import ComponentProfile, Profile, Setting
+from fleet.watts import PowerReading
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -237,6 +238,14 @@ class SideEffects(Protocol):
 
     async def put_back(self, what: Setting, value: str) -> None:
         """Change one setting to what `settings` said of it before, once. `OutcomeUnknown` if no answer came."""
+
+
+@runtime_checkable
+class MetersPower(Protocol):
+    """Says what the whole machine draws (EnvironmentMetrics.PowerWatts, Power.PowerControl, or a sensor that the profile names)."""
+
+    async def power_reading(self) -> PowerReading | None:
+        """Input watts of the machine, read now: one request, once it is known where. None: the BMC does not say (or no number)."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fleet.clock import Clock
 from fleet.drivers.exports import Exports
-from fleet.edges import HostShell, Installs, Outlet, Scheduler, SwitchCli
+from fleet.edges import HostShell, Installs, Outlet, PduMeter, Scheduler, SwitchCli
 from fleet.errors import NodeFault, Reason, UsageError
 from inventory.exporters.snapshot import Sighting
 from inventory.model import FeedId, Node, NodeId, PduId, SecretRef
@@ -151,6 +151,10 @@ class HallEdges:
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """See fleet.edges.Edges."""
         return self._outlets.outlets(node) if self._outlets is not None else ()
+
+    def meters(self) -> tuple[PduMeter, ...]:
+        """See fleet.edges.MetersFeeds."""
+        return self._outlets.meters() if self._outlets is not None else ()
 
     async def publish(self, exporter: str, sighting: Sighting) -> str:
         """See fleet.edges.Edges."""

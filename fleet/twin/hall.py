@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.clock import as_utc
 from fleet.drivers.redfish.driver import TransportMaker
-from fleet.edges import Outlet
+from fleet.edges import Outlet, PduMeter
 from fleet.errors import UsageError
 from fleet.limits import Limits
 from fleet.sim.bmc import Bmc, BoxSpec
@@ -110,6 +110,10 @@ class TwinHall:
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """The outlets that feed a node; none where one of its feeds cannot be switched."""
         return self._power.outlets(node) if self._power is not None else ()
+
+    def meters(self) -> tuple[PduMeter, ...]:
+        """The inlets of those PDUs."""
+        return self._power.meters() if self._power is not None else ()
 
     def truth(self) -> dict[str, Any]:
         """The ground truth, as a hall over TLS tells it (fleet.sim.truth), but for what only a process has."""

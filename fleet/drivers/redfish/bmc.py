@@ -21,6 +21,7 @@ from fleet.drivers.redfish.channel import OK, Reply
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.firmware import Expansion
 from fleet.drivers.redfish.layout import Layout
+from fleet.drivers.redfish.meter import Meter
 from fleet.errors import NodeFault, Reason, Transient, UsageError
 from fleet.ports import (
     BootMarker,
@@ -34,6 +35,7 @@ from fleet.ports import (
     UpdateReadiness,
 )
 from fleet.profile import Force, Profile, Setting
+from fleet.watts import PowerReading
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -46,7 +48,7 @@ _STUBS = frozenset({Reason.UNKNOWN_HARDWARE, Reason.PROTOCOL})
 
 
 class RedfishBmc:
-    """See `fleet.ports.Bmc` and `fleet.ports.BootMedia`."""
+    """See `fleet.ports.Bmc`, `fleet.ports.BootMedia` and `fleet.ports.MetersPower`."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class RedfishBmc:
         self._before: Layout | None = None
         """As it was before the last restart."""
         self._expansion = Expansion(query="")
+        self._meter = Meter()
         self._finished: set[str] = set()
         self._finished_login = 0
         self._known: frozenset[str] = frozenset()
@@ -90,6 +93,7 @@ class RedfishBmc:
         """See `fleet.ports.Bmc.reconnect`."""
         self._before, self._layout = self._layout or self._before, None
         self._finished.clear()
+        self._meter = Meter()
         await self._access.forget()
         try:
             await self._connect(after_restart=True)
@@ -224,6 +228,10 @@ class RedfishBmc:
     async def put_back(self, what: Setting, value: str) -> None:
         """See `fleet.ports.SideEffects.put_back`."""
         await settings.put_back(self._access, await self._found(), what, value)
+
+    async def power_reading(self) -> PowerReading | None:
+        """See `fleet.ports.MetersPower.power_reading`."""
+        return await self._meter.read(self._access, (await self._found()).system, self._profile.power_sensor)
 
     async def insert_media(self, url: str) -> None:
         """See `fleet.ports.BootMedia.insert_media`."""
