@@ -241,6 +241,17 @@ class SideEffects(Protocol):
 
 
 @runtime_checkable
+class RestoresPower(Protocol):
+    """What a machine does with its host when AC returns (ComputerSystem.PowerRestorePolicy)."""
+
+    async def restore_policy(self) -> str:
+        """AlwaysOn, AlwaysOff or LastState, read now; empty where the BMC does not show it (field guide 2.1: Dell, HPE, Lenovo)."""
+
+    async def set_restore_policy(self, policy: str) -> None:
+        """PATCH it, once; read it back. NotDone (PROTOCOL): refused, nothing changed. `OutcomeUnknown` if no answer came."""
+
+
+@runtime_checkable
 class MetersPower(Protocol):
     """Says what the whole machine draws (EnvironmentMetrics.PowerWatts, Power.PowerControl, or a sensor that the profile names)."""
 

@@ -221,7 +221,7 @@ class Bmc:
         was_on = self.host.lose(now)
         self.restart(now, "ac", dark_s=off_s)
         self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
-        if was_on or self.faults.take(Effect.HOST_POWERS_ON):
+        if self.fittings.comes_on(was_on=was_on) or self.faults.take(Effect.HOST_POWERS_ON):
             self._restore_host(now + off_s)
 
     def feeds_lost(self, now: float) -> None:
@@ -251,11 +251,11 @@ class Bmc:
         causes = frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM}
         self._come_up(now, 0.0)
         self.firmware.activate(causes if drained else causes - {Cause.AC})
-        if self._was_on:
+        if self.fittings.comes_on(was_on=self._was_on):
             self._restore_host(now)
 
     def _restore_host(self, now: float) -> None:
-        """PowerRestorePolicy LastState: the host comes on again when the BMC has started."""
+        """What PowerRestorePolicy says happens when the BMC has started, not before."""
         at = now + sum(self.box.bmc.boot_s.values())
         self._restore = self.agenda.add(at, self._restored, wakes=True)
 

@@ -51,18 +51,26 @@ class Fittings:
         self._chassis = next(chassis, "")
         self.ntp: tuple[str, ...] = _NTP
         declared = box.resources[self._system].render(lambda *_: None) if self._system in box.resources else b"{}"
-        self.policy: str = json.loads(declared).get("PowerRestorePolicy", _POLICY)
+        factory = json.loads(declared).get("PowerRestorePolicy")
+        self._shows_policy = factory is not None
+        """Dell, HPE, Lenovo and Supermicro keep it as a BIOS or OEM attribute (field guide 2.1)."""
+        self.policy: str = factory or _POLICY
         self.boot_order: tuple[str, ...] = _BOOT_ORDER
 
     def restarted(self) -> None:
         """The BMC comes up; its new firmware may not have kept its settings."""
         if self._bmc.faults.take(Effect.SETTINGS_RESET):
-            self.ntp, self.policy, self.boot_order = (), "AlwaysOff", tuple(sorted(_BOOT_ORDER))
+            self.ntp, self.boot_order = (), tuple(sorted(_BOOT_ORDER))
+            self.policy = "AlwaysOff" if self._shows_policy else self.policy
             self._bmc.sessions.accounts.reset(self._bmc.sessions.accounts.first.password)
 
     def truth(self) -> dict[str, Any]:
         """For the ground truth."""
         return {"ntp": list(self.ntp), "restore_policy": self.policy, "boot_order": list(self.boot_order)}
+
+    def comes_on(self, *, was_on: bool) -> bool:
+        """Whether the host comes on when AC returns (ComputerSystem.PowerRestorePolicy)."""
+        return {"AlwaysOn": True, "AlwaysOff": False}.get(self.policy, was_on)
 
     def get(self, path: str) -> Answer | None:
         """The resource at `path`; None if it is none of these."""
@@ -81,7 +89,9 @@ class Fittings:
             return body
         document = json.loads(body)
         if path == self._system:
-            document |= {"PowerRestorePolicy": self.policy, **_links(path, "Processors", "Memory")}
+            document |= ({"PowerRestorePolicy": self.policy} if self._shows_policy else {}) | _links(
+                path, "Processors", "Memory"
+            )
             document["Boot"] = document.get("Boot", {}) | {"BootOrder": list(self.boot_order)}
         elif path == self._manager:
             document |= _links(path, "NetworkProtocol")
@@ -102,7 +112,7 @@ class Fittings:
             else:
                 self.ntp = ()
             return Answer(status=204)
-        if path == self._system and said.get("PowerRestorePolicy") in _TASTES:
+        if path == self._system and self._shows_policy and said.get("PowerRestorePolicy") in _TASTES:
             self.policy = said["PowerRestorePolicy"]
             return Answer(status=204)
         order = said["Boot"].get("BootOrder") if path == self._system and isinstance(said.get("Boot"), dict) else None

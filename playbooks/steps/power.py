@@ -9,6 +9,7 @@ from fleet.outlets import cut_begun, cut_over, cycle_outlets, draws_w, give_up, 
 from fleet.ports import BootMarker, PowerAction, PowerState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
+from playbooks.steps.restorepolicy import keep_off, left_off, put_back
 from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, power_reaches, ready, returned
 
 _FORCE_S = 120.0
@@ -43,18 +44,21 @@ async def cycle_ac(ctx: NodeContext) -> None:
     try:
         if Activation.AC_CYCLE in ctx.bmc.offers():
             await host_off(ctx)
+            await keep_off(ctx)
             await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
         else:
             await _cycle_feeds(ctx)
     except NodeFault as fault:
-        if fault.reason in _NOT_CYCLED:
-            await _on_again(ctx, fault)
+        await _as_it_was(ctx, fault, touch=fault.reason in _NOT_CYCLED)
         raise
     except Transient as silent:
         unheard = NodeFault(Reason.UNREACHABLE, str(silent))
-        await _on_again(ctx, unheard)
+        await _as_it_was(ctx, unheard, touch=True)
         raise unheard from silent
+    changed = await put_back(ctx)
     await host_on(ctx)
+    if changed is not None:
+        raise changed
 
 
 _NOT_CYCLED = frozenset(
@@ -63,14 +67,22 @@ _NOT_CYCLED = frozenset(
 """Faults of an AC cycle after which the host may be turned on: after the others something flashes, or it is another machine."""
 
 
-async def _on_again(ctx: NodeContext, fault: NodeFault) -> None:
-    """The cycle was refused or ignored, but the host is off because of us. Both faults are told if it stays off."""
+async def _as_it_was(ctx: NodeContext, fault: NodeFault, *, touch: bool) -> None:
+    """The cycle was refused or ignored, but the host is off because of us, and its policy changed. All is told that stays so.
+
+    Without `touch` nothing is done: it flashes, or it is another machine.
+    """
     if not ctx.announced("host-off"):
         return
-    try:
-        await host_on(ctx)
-    except NodeFault as dark:
-        raise NodeFault(fault.reason, f"{fault}; {dark}") from fault
+    changed = await put_back(ctx) if touch else None
+    also = [str(changed) if changed is not None else left_off(ctx)]
+    if touch:
+        try:
+            await host_on(ctx)
+        except NodeFault as dark:
+            also.append(str(dark))
+    if told := "; ".join(filter(None, also)):
+        raise NodeFault(fault.reason, f"{fault}; {told}") from fault
 
 
 async def _cycle_feeds(ctx: NodeContext) -> None:
@@ -86,6 +98,7 @@ async def _cycle_feeds(ctx: NodeContext) -> None:
 
     before = await ctx.once("outlet-draw", draws, prepare=idle, reconcile=draws)
     await host_off(ctx)
+    await keep_off(ctx)
 
     async def prepare() -> Json:
         # Between here and the first outlet nothing may start: what is written when the power goes is cut (field guide B.7).

@@ -229,6 +229,14 @@ class RedfishBmc:
         """See `fleet.ports.SideEffects.put_back`."""
         await settings.put_back(self._access, await self._found(), what, value)
 
+    async def restore_policy(self) -> str:
+        """See `fleet.ports.RestoresPower.restore_policy`."""
+        return document.text(await self._access.get((await self._found()).system), "PowerRestorePolicy")
+
+    async def set_restore_policy(self, policy: str) -> None:
+        """See `fleet.ports.RestoresPower.set_restore_policy`."""
+        await settings.put_back(self._access, await self._found(), Setting.POWER_RESTORE_POLICY, policy)
+
     async def power_reading(self) -> PowerReading | None:
         """See `fleet.ports.MetersPower.power_reading`."""
         return await self._meter.read(self._access, (await self._found()).system, self._profile.power_sensor)
