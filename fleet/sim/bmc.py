@@ -216,6 +216,7 @@ class Bmc:
         self.agenda.advance(now)
         self.ledger.reset(now, "ac", "cycle")
         self.ledger.ac_cuts += 1
+        self.ledger.ac_policies.append(self.fittings.policy)
         self.ledger.ac_drained += 1
         self._main_power_lost()
         was_on = self.host.lose(now)
@@ -232,6 +233,7 @@ class Bmc:
         self._dark_since = now
         self.ledger.reset(now, "ac", "off")
         self.ledger.ac_cuts += 1
+        self.ledger.ac_policies.append(self.fittings.policy)
         self._main_power_lost()
         self._was_on = self.host.lose(now) or self._restore is not None
         if self._restore is not None:  # it had not come back from the cut before: LastState is still On

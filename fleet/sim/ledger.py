@@ -62,6 +62,8 @@ class Ledger:
     """Times that all feeds were off."""
     ac_drained: int = 0
     """Of those, so long that standby power drained."""
+    ac_policies: list[str] = field(default_factory=list)
+    """PowerRestorePolicy at each of them, as it counts."""
     shell_logins: int = 0
     commands: Counter[str] = field(default_factory=Counter)
 
@@ -84,6 +86,7 @@ class Ledger:
             "boots": self.boots,
             "ac_cuts": self.ac_cuts,
             "ac_drained": self.ac_drained,
+            "ac_policies": self.ac_policies,
             "shell_logins": self.shell_logins,
             "commands": dict(self.commands),
         }
