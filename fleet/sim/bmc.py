@@ -75,6 +75,8 @@ class BoxSpec:
     host_address: str = ""
     """Where the OS answers by SSH; empty: made from `address` (docs/hall.md)."""
     host_port: int = 0
+    chassis: str = ""
+    """Boxes of one chassis have their supplies in common: the AC cycle of one is the AC cycle of all. Empty: one of its own."""
 
 
 class Bmc:
@@ -112,6 +114,10 @@ class Bmc:
         """(serial, uuid) that a confused installer reports."""
         self.reaches_home: Callable[[], bool] = lambda: True
         """Whether an installer's phone-home would arrive: the leaf port is in the right VLAN."""
+        self.mates: tuple[Bmc, ...] = ()
+        """The others of its chassis."""
+        self.disturbed: Callable[[], None] = lambda: None
+        """Called when a mate took its power along: its port has to look."""
         self.host = self._host(chance)
         self.updates = self._updates()
         self.phase = Phase.READY
@@ -121,9 +127,12 @@ class Bmc:
         self._boot_dues: list[Due] = []
         self._gone = False
         self._dark_since: float | None = None
+        self._dark_until = 0.0
         self._was_on = False
         self._restore: Due | None = None
         self.fittings = Fittings(self)
+        draw = self.fittings.draw
+        self.host.on_start, self.host.on_change = draw.started, draw.changed
         self._service = Service(self)
 
     def _host(self, chance: random.Random) -> Host:
@@ -212,14 +221,20 @@ class Bmc:
         self._boot(now + 1.0 + dark_s, self._boot_factor * (slow.number("factor", 3) if slow else 1.0))
 
     def ac_cycle(self, now: float, *, off_s: float = 30.0) -> None:
-        """All feeds are switched off for `off_s` and on again; whatever is being written is damaged."""
+        """All feeds of the chassis are switched off for `off_s` and on again; whatever is being written is damaged."""
+        self._cycle(now, off_s)
+        for mate in self.mates:
+            mate._cycle(now, off_s)  # noqa: SLF001  of its own kind
+            mate.disturbed()
+
+    def _cycle(self, now: float, off_s: float) -> None:
         self.agenda.advance(now)
         self.ledger.reset(now, "ac", "cycle")
-        self.ledger.ac_cuts += 1
-        self.ledger.ac_policies.append(self.fittings.policy)
+        self.ledger.ac_lost(self.fittings.policy, host_on=self.host.power is Power.ON)
         self.ledger.ac_drained += 1
         self._main_power_lost()
         was_on = self.host.lose(now)
+        self._dark_until = now + off_s
         self.restart(now, "ac", dark_s=off_s)
         self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
         if self.fittings.comes_on(was_on=was_on) or self.faults.take(Effect.HOST_POWERS_ON):
@@ -232,14 +247,14 @@ class Bmc:
             return
         self._dark_since = now
         self.ledger.reset(now, "ac", "off")
-        self.ledger.ac_cuts += 1
-        self.ledger.ac_policies.append(self.fittings.policy)
+        self.ledger.ac_lost(self.fittings.policy, host_on=self.host.power is Power.ON)
         self._main_power_lost()
         self._was_on = self.host.lose(now) or self._restore is not None
         if self._restore is not None:  # it had not come back from the cut before: LastState is still On
             self._restore.cancel()
             self._restore = None
         self._go_down(now, "ac")
+        self.fittings.draw.changed(now)
 
     def feeds_back(self, now: float) -> None:
         """A feed is on again; only if all were off long enough was it an AC cycle."""
@@ -250,11 +265,17 @@ class Bmc:
         self._dark_since = None
         self.ledger.ac_drained += drained
         self.ledger.reset(now, "ac", "on" if drained else "on too early")
+        self.fittings.draw.started(now)
+        self.fittings.draw.changed(now)
         causes = frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM}
         self._come_up(now, 0.0)
         self.firmware.activate(causes if drained else causes - {Cause.AC})
         if self.fittings.comes_on(was_on=self._was_on):
             self._restore_host(now)
+
+    def dark(self, now: float) -> bool:
+        """Whether it has no AC."""
+        return self._dark_since is not None or now < self._dark_until
 
     def _restore_host(self, now: float) -> None:
         """What PowerRestorePolicy says happens when the BMC has started, not before."""

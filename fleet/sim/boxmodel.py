@@ -15,7 +15,9 @@ from typing import Any, cast
 
 import yaml
 
+from fleet.sim.ethernet import interfaces
 from fleet.sim.media import MediaModel
+from fleet.sim.powermodel import PowerModel, read_power
 
 BOXES = Path(__file__).parent / "boxes"
 ROOT = "/redfish/v1"
@@ -236,6 +238,7 @@ class BoxModel:
     """Resources that the baseboard's BMC serves: 404 until it is ready."""
     media: MediaModel
     gpus: GpuModel | None
+    power: PowerModel
 
     def part(self, item: str) -> Part:
         """The part with inventory id (or FQDD) `item`."""
@@ -313,10 +316,11 @@ def _box(document: dict[str, Any]) -> BoxModel:
         update=UpdateModel(**update | {"apply_times": tuple(update["apply_times"])}),
         actions={ROOT + path: raw["does"] for path, raw in actions.items()},
         action_values={ROOT + path: tuple(raw["values"]) for path, raw in actions.items() if "values" in raw},
-        resources=_compile(document["resources"] | _ethernet(document.get("ethernet", {})), document["model"]),
+        resources=_compile(document["resources"] | interfaces(document.get("ethernet", {})), document["model"]),
         hmc_prefixes=tuple(ROOT + path for path in document.get("hmc_prefixes", ())),
         media=_media(document["media"]),
         gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
+        power=read_power(document.get("power", {})),
     )
 
 
@@ -342,31 +346,6 @@ def _parts(entry: dict[str, Any]) -> list[Part]:
     family = raw.pop("family", pattern.replace("_{}", "").replace("{}", ""))
     numbers = range(first, last + 1)
     return [Part(item=pattern.format(n), family=family, mirrors=mirrors.format(n), **raw) for n in numbers]
-
-
-def _ethernet(interfaces: dict[str, str]) -> dict[str, Any]:
-    """Path of a Manager -> id of the interface at which the hall reaches it; the resources of both."""
-    tree: dict[str, Any] = {}
-    for manager, number in interfaces.items():
-        at = f"{manager}/EthernetInterfaces"
-        tree[at] = {"@odata.type": "#EthernetInterfaceCollection.EthernetInterfaceCollection", "Members": "children"}
-        tree[f"{at}/{number}"] = {
-            "@odata.type": "#EthernetInterface.v1_6_0.EthernetInterface",
-            "Name": "Manager Ethernet Interface",
-            "InterfaceEnabled": True,
-            "LinkStatus": "LinkUp",
-            "MACAddress": "=mac",
-            "SpeedMbps": 1000,
-            "FullDuplex": True,
-            "AutoNeg": True,
-            "HostName": "=host_name",
-            "DHCPv4": {"DHCPEnabled": True},
-            "IPv4Addresses": [
-                {"Address": "=address", "SubnetMask": "255.0.0.0", "AddressOrigin": "DHCP", "Gateway": "127.0.0.1"}
-            ],
-            "Status": {"State": "Enabled", "Health": "OK"},
-        }
-    return tree
 
 
 def _compile(tree: dict[str, Any], model: str) -> dict[str, Resource]:

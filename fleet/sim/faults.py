@@ -60,6 +60,9 @@ class Effect(StrEnum):
     SETTINGS_RESET = "settings-reset"
     GPU_LOST_LANES = "gpu-lost-lanes"
     DEVICE_MISSING = "device-missing"
+    POWER_STALE = "power-stale"
+    POWER_LIES = "power-lies"
+    POWER_MISSING = "power-missing"
 
 
 ALWAYS = -1

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fleet.sim.boxmodel import ROOT
+from fleet.sim.draw import Draw
 from fleet.sim.faults import Effect
 from fleet.sim.message import Answer, answer, encode
 
@@ -49,6 +50,7 @@ class Fittings:
             at for at in box.resources if at.startswith(f"{ROOT}/Chassis/") and at.count("/") == ROOT.count("/") + 2
         )
         self._chassis = next(chassis, "")
+        self.draw = Draw(bmc, self._chassis)
         self.ntp: tuple[str, ...] = _NTP
         declared = box.resources[self._system].render(lambda *_: None) if self._system in box.resources else b"{}"
         factory = json.loads(declared).get("PowerRestorePolicy")
@@ -72,15 +74,17 @@ class Fittings:
         """Whether the host comes on when AC returns (ComputerSystem.PowerRestorePolicy)."""
         return {"AlwaysOn": True, "AlwaysOff": False}.get(self.policy, was_on)
 
-    def get(self, path: str) -> Answer | None:
+    def get(self, path: str, now: float) -> Answer | None:
         """The resource at `path`; None if it is none of these."""
         parent, _, last = path.rpartition("/")
+        if shown := self.draw.get(path, now):
+            return answer(200, shown)
         if path == f"{self._manager}/NetworkProtocol":
             return answer(200, self._network_protocol())
-        members = self._members(path)
+        members = self._members(path, now)
         if members is not None:
             return answer(200, _collection(path, [each["@odata.id"] for each in members]))
-        found = next((each for each in self._members(parent) or () if each["Id"] == last), None)
+        found = next((each for each in self._members(parent, now) or () if each["Id"] == last), None)
         return None if found is None else answer(200, found)
 
     def dressed(self, path: str, body: bytes) -> bytes:
@@ -96,7 +100,7 @@ class Fittings:
         elif path == self._manager:
             document |= _links(path, "NetworkProtocol")
         else:
-            document |= _links(path, "Sensors", "PCIeDevices")
+            document |= _links(path, "Sensors", "PCIeDevices") | self.draw.links()
         return encode(document)
 
     def settable(self, path: str) -> bool:
@@ -121,7 +125,7 @@ class Fittings:
             return Answer(status=204)
         return None
 
-    def _members(self, path: str) -> list[dict[str, Any]] | None:
+    def _members(self, path: str, now: float) -> list[dict[str, Any]] | None:
         match path:
             case _ if self._system and path == f"{self._system}/Processors":
                 return self._processors(path)
@@ -130,8 +134,17 @@ class Fittings:
             case _ if self._chassis and path == f"{self._chassis}/PCIeDevices":
                 return self._devices(path)
             case _ if self._chassis and path == f"{self._chassis}/Sensors":
-                return [_sensor(path, name) for name in _SENSORS]
+                return [_sensor(path, name) for name in _SENSORS] + self._power_sensor(path, now)
         return None
+
+    def _power_sensor(self, path: str, now: float) -> list[dict[str, Any]]:
+        """The one that shows what the machine draws; without a reading where that is missing."""
+        found = self.draw.sensor(now)
+        if found is None:
+            return []
+        name, watts = found
+        told = _sensor(path, name) | {"ReadingType": "Power", "Reading": watts}
+        return [{key: value for key, value in told.items() if value is not None}]
 
     def _network_protocol(self) -> dict[str, Any]:
         return {
