@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """What must be so before the node counts as a success is not so, or could not be judged."""
     DOMAIN_SPLIT = "domain-not-whole"
     """An NVLink domain is one unit, and not all of it can be worked on."""
+    SHARED_CHASSIS = "shared-chassis"
+    """An AC cycle would take the power of a node that is not held."""
     DRIFTED = "drifted"
     """What an earlier step had verified is no longer so."""
 
