@@ -15,7 +15,7 @@ LOOK_S = 60.0
 """For a look at a state that should be there already: long enough that one answer lost or late decides nothing."""
 TRIES = 3
 """A power action that is accepted and ignored is issued again at most twice (F41)."""
-LENT_OFF, LENT_ON = "host-off lent {}", "host-on lent {}"
+LENT_OFF, LENT_ON = "host-off loan {}", "host-on loan {}"
 """Effects by which a node lends its power to others of its chassis, the first time, the second time ..."""
 
 

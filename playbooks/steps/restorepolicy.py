@@ -19,7 +19,9 @@ ALWAYS_OFF = "AlwaysOff"
 """ComputerSystem.PowerRestorePolicy (PowerRestorePolicyTypes)."""
 _TRIES = 3
 _AGAIN_S = 60.0
-_WAS, _SET, _BACK = "restore-policy", "restore-policy-off", "restore-policy-back"
+_WAS = "restore-policy"
+_SET = "restore-policy-off"
+_BACK = "restore-policy-back"
 
 
 async def keep_off(ctx: NodeContext) -> None:

@@ -66,7 +66,7 @@ async def test_f51_a_node_that_needs_nothing_is_held_until_its_neighbour_is_done
 
 
 @mode("F51")
-@pytest.mark.parametrize(("effect", "kind"), [("ac-cycle", ev.IntentRecorded), ("host-off lent 1", ev.EffectRecorded)])
+@pytest.mark.parametrize(("effect", "kind"), [("ac-cycle", ev.IntentRecorded), ("host-off loan 1", ev.EffectRecorded)])
 async def test_f51_whoever_continues_after_a_crash_leaves_no_host_off(
     tmp_path: Path, effect: str, kind: type[ev.IntentRecorded] | type[ev.EffectRecorded]
 ) -> None:
