@@ -131,8 +131,6 @@ class Bmc:
         self._was_on = False
         self._restore: Due | None = None
         self.fittings = Fittings(self)
-        draw = self.fittings.draw
-        self.host.on_start, self.host.on_change = draw.started, draw.changed
         self._service = Service(self)
 
     def _host(self, chance: random.Random) -> Host:

@@ -24,6 +24,7 @@ class Draw:
         """Called with the time whenever what it draws may have changed."""
         self.on_start: Callable[[float], None] = lambda _: None
         """Called with the time of every inrush: its host is switched on, or AC returns to its supplies."""
+        bmc.host.on_start, bmc.host.on_change = self.started, self.changed
 
     def changed(self, at: float) -> None:
         """Tell whoever adds up."""
