@@ -36,7 +36,7 @@ class PowerGrid:
             )
             for spec in specs
         }
-        self._mates = _chassis(bmcs.values())
+        self._mates = introduce(bmcs.values())
         self.panel = Panel(breakers, self._supplies(), changed=self._fed_anew)
         for name, bmc in bmcs.items() if breakers else ():
             bmc.fittings.draw.on_change = lambda at, name=name: self._told(name, at, starts=False)  # type: ignore[misc]  # mypy infers no default arguments
@@ -110,8 +110,8 @@ class PowerGrid:
         return total
 
 
-def _chassis(bmcs: Iterable[Bmc]) -> dict[str, tuple[str, ...]]:
-    """Node -> the nodes of its chassis, itself first. Tells them of each other, too."""
+def introduce(bmcs: Iterable[Bmc]) -> dict[str, tuple[str, ...]]:
+    """Tell the boxes of each chassis of one another; node -> the nodes of its chassis, itself first."""
     shared: dict[str, list[Bmc]] = {}
     alone = []
     for bmc in bmcs:

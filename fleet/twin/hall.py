@@ -14,6 +14,7 @@ from fleet.limits import Limits
 from fleet.sim.bmc import Bmc, BoxSpec
 from fleet.sim.boxmodel import box_names, load_box
 from fleet.sim.faults import FaultBook
+from fleet.sim.grid import introduce
 from fleet.sim.layout import complete_box
 from fleet.twin.clock import VirtualClock
 from fleet.twin.port import Port, Puller, nobody_serves
@@ -73,6 +74,7 @@ class TwinHall:
             self.bmcs[str(node.id)] = bmc
             port = Port(bmc, spec.clock, origin=self._origin, puller=spec.puller)
             self._ports[node.bmc.address, node.bmc.port] = port
+        introduce(self.bmcs.values())
         self._power = _power(spec, self.bmcs, self._origin) if any(pdu.mib for pdu in spec.pdus) else None
 
     def _bmc(self, spec: TwinSpec, node: Node) -> Bmc:
@@ -88,6 +90,7 @@ class TwinHall:
             feeds=tuple(map(str, node.feeds)),
             versions=spec.versions.get(str(node.id), {}),
             host_address="127.0.0.1",
+            chassis=node.chassis or "",
         )
         return Bmc(
             complete_box(box),
