@@ -13,6 +13,7 @@ from fleet.errors import UsageError
 from fleet.step import StepSpec
 from inventory.exporters.exporter import Kind, find
 from inventory.fabric import leaf_links, leaf_pairs
+from inventory.model import Inventory, NodeId
 
 IMAGE, BURN_IN, NETWORK, EXPORT = "os.image", "burnin.run", "network.config", "inventory.export"
 
@@ -61,6 +62,7 @@ def _in_hall(sources: Sources, hall: RunningHall) -> Whereabouts:
         client_key=hall.client_key,
         switches=tuple(switches),
         pdus=tuple(pdus),
+        mates=_mates(sources.inventory),
     )
 
 
@@ -109,7 +111,19 @@ def _declared(sources: Sources) -> Whereabouts:
         for pdu in inventory.pdus
         if pdu.mib and pdu.outlets and pdu.credential and (login := inventory.credential(pdu.credential)).privacy
     ]
-    return Whereabouts(hosts=hosts, client_key=inventory.ssh.key, switches=tuple(switches), pdus=tuple(pdus))
+    return Whereabouts(
+        hosts=hosts,
+        client_key=inventory.ssh.key,
+        switches=tuple(switches),
+        pdus=tuple(pdus),
+        mates=_mates(inventory),
+    )
+
+
+def _mates(inventory: Inventory) -> dict[NodeId, tuple[NodeId, ...]]:
+    """Node -> the others of its chassis."""
+    shared = (node.id for node in inventory.nodes if node.chassis)
+    return {node: tuple(mate.id for mate in inventory.mates(node)) for node in shared}
 
 
 class _KnownHosts:

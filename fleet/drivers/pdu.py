@@ -1,7 +1,8 @@
 """PDU outlets over SNMPv3 (fleet.edges.Outlet). Where makers keep them stands below as data; only ON and OFF are ever sent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fleet.clock import Clock
 from fleet.drivers.snmp import Endpoint, Oid, Snmp
@@ -142,14 +143,22 @@ class SnmpMeter:
 class OutletMap:
     """Which outlets feed which node, over all PDUs of the hall."""
 
-    def __init__(self, pdus: Iterable[PduOutlets], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        pdus: Iterable[PduOutlets],
+        *,
+        clock: Clock,
+        mates: Mapping[NodeId, Collection[NodeId]] = MappingProxyType({}),
+    ) -> None:
+        """`mates`: node -> the others of its chassis: what feeds one of them feeds them all."""
         self._snmp = Snmp(clock)
         self._of: dict[NodeId, list[SnmpOutlet]] = {}
         self._meters: dict[PduId, SnmpMeter] = {}
         for pdu in pdus:
             self._meters[pdu.id] = SnmpMeter(pdu, self._snmp, clock)
-            for number, node in sorted(pdu.outlets.items()):
-                self._of.setdefault(node, []).append(SnmpOutlet(pdu, number, self._snmp, clock))
+            for number, declared in sorted(pdu.outlets.items()):
+                for node in (declared, *mates.get(declared, ())):
+                    self._of.setdefault(node, []).append(SnmpOutlet(pdu, number, self._snmp, clock))
 
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """Every outlet of the node, feed by feed; none at all unless each of its feeds has one.

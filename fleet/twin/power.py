@@ -61,6 +61,7 @@ class TwinPower:
                 for pdu, outlets in found
             ),
             clock=clock,
+            mates={NodeId(name): tuple(NodeId(mate.spec.name) for mate in bmc.mates) for name, bmc in bmcs.items()},
         )
 
     def outlets(self, node: Node) -> tuple[Outlet, ...]:

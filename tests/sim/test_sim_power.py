@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hall_bench import DGX_RESET, Bench
+from journey import Open
 
 from fleet.sim.bmc import Bmc, BoxSpec
 from fleet.sim.boxmodel import load_box
@@ -242,3 +243,16 @@ def test_machines_that_keep_the_policy_elsewhere_neither_show_nor_take_it() -> N
 def test_breakers_that_hang_wrongly_start_no_hall(breakers: list[dict[str, Any]], words: str) -> None:
     with pytest.raises(HallError, match=words):
         read_layout({"boxes": [{"name": "n1", "model": "DGXH100"}], "breakers": breakers}, "f").completed()
+
+
+async def test_a_hall_on_the_wire_trips_by_itself_and_is_closed_by_somebody(opened: Open) -> None:
+    breakers = [{"name": feed, "feed": feed, "racks": ["r*"], "rating_w": 1000.0, "trip_s": 120.0} for feed in "AB"]
+    journey = await opened("DGXH100", speed=3000, breakers=breakers)
+    dark = await journey.node_where(lambda node: node["ac_cuts"] == 1)
+    told = journey.truth()["breakers"]
+    assert (dark["host_power"], dark["phase"] == "ready") == ("Off", False)
+    assert [(each["trips"][0]["at"], each["closed"]) for each in told.values()] == [(120.0, False)] * 2
+    assert all(pdu.dark for pdu in journey.hall.around.grid.pdus.values())  # type: ignore[union-attr]  # it is open
+    journey.hall.close_breaker("A")
+    await journey.node_where(lambda node: node["phase"] == "ready")
+    assert [pdu.dark for pdu in journey.hall.around.grid.pdus.values()] == [False, True]  # type: ignore[union-attr]  # as above
