@@ -103,6 +103,11 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         "Nothing was done to it: look at what runs on it (`squeue -w NODE`), wait for it or agree with its owner on an end.",
         "Drain it yourself beforehand if it takes longer (`scontrol update NodeName=NODE State=DRAIN Reason=...`).",
     ),
+    Reason.SHARED_CHASSIS: (
+        "Nothing was cut: its AC cycle would take the power of a neighbour in its chassis that no rollout holds; the message names it.",
+        "Select all of the chassis, or repair what its neighbour is refused for, then plan again.",
+        "Or AC-cycle the chassis by hand, once all of it is out of service and nothing of it flashes.",
+    ),
     Reason.BURNIN_FAILED: (
         "Keep it out of service. Run the named test again by hand, on the named part: twice the same is evidence, once may be chance.",
         "Could not be judged says nothing of the hardware: look at the tool, its version and its exit status first.",

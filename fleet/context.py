@@ -10,10 +10,12 @@ from fleet.edges import Edges
 from fleet.errors import NodeFault, NotDone, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
 from fleet.gate import Gate
+from fleet.limits import Seat
 from fleet.outlets import outlet_offers
 from fleet.plan import PlannedNode
 from fleet.ports import Bmc, BootMarker, CountsEffects, Restarted
 from fleet.recipe import ACTIVATE, KEEP, UPDATE
+from fleet.sharing import HOLD
 from fleet.state import NodeState, NodeStatus
 from fleet.step import Met, StepFactory, StepSpec, Unmet
 from fleet.target import Target
@@ -86,8 +88,10 @@ class Context:
         make: StepFactory | None = None,
         playbook: str = "",
         origin: Origin = Origin.HARDWARE,
+        seat: Seat | None = None,
     ) -> None:
         self.node = node
+        self.seat = seat
         self.rollout = rollout
         self._make = make
         self._playbook = playbook
@@ -179,7 +183,7 @@ class Context:
             if key == self._key:
                 break
             # What was activated is what the updates before it ask for; what a flash left alone costs a walk to read again.
-            if spec.name not in {ACTIVATE, KEEP}:
+            if spec.name not in {ACTIVATE, KEEP, HOLD}:
                 standing[self._subject(spec)] = (key, spec)
         assert self._make is not None  # noqa: S101  the runner gives it
         mine, found = self._key, []

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from fleet.watts import PowerReading
 from inventory.exporters.snapshot import Sighting
-from inventory.model import Node
+from inventory.model import Node, PduId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,30 @@ class Outlet(Protocol):
     async def state(self) -> OutletState:
         """Read now."""
 
-    async def power_w(self) -> float | None:
-        """Watts drawn; None where the PDU does not measure outlets."""
+    async def reading(self) -> PowerReading | None:
+        """What it delivers, read now; None where the PDU does not measure outlets."""
 
     async def switch(self, wanted: OutletState) -> None:
         """ON or OFF, once. `OutcomeUnknown` if no answer came."""
+
+
+class PduMeter(Protocol):
+    """The meter at the inlet of one PDU: everything that its outlets deliver, and its own few watts."""
+
+    @property
+    def pdu(self) -> PduId:
+        """Its id in the inventory, which says rack and feed."""
+
+    async def reading(self) -> PowerReading | None:
+        """Watts drawn from the feed, read now; None where the PDU has no such meter. Raises Transient if it does not answer."""
+
+
+@runtime_checkable
+class MetersFeeds(Protocol):
+    """Says what PDUs draw. The surroundings of a hall fulfil it beside `Edges`."""
+
+    def meters(self) -> tuple[PduMeter, ...]:
+        """One of each PDU that can be asked, in the order of their ids."""
 
 
 class SchedulerState(StrEnum):

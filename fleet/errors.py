@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """Its fuses let no image of that security version through, whatever is forced."""
     HALF_UPDATED = "half-updated"
     """One slot alone holds what runs: an AC loss may start another version."""
+    SHARED_CHASSIS = "shared-chassis"
+    """An AC cycle would take the power of a node that is not held."""
     DRIFTED = "drifted"
     """What an earlier step had verified is no longer so."""
 

@@ -44,6 +44,10 @@ class Gate:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    async def moved(self) -> None:
+        """Wait until it says something else."""
+        await self._changed.wait()
+
     async def safe_point(self) -> None:
         """Return when effects may begin; raise Parked or Aborted when the node must leave."""
         while self._mode is Mode.PAUSED:

@@ -1,17 +1,20 @@
 """Who may use what at once, and the one place where anything is retried.
 
-A BMC serves one request at a time by its own lock (`fleet.drivers.redfish.channel`); what stands here is shared by all.
+A BMC serves one request at a time by its own lock (`fleet.drivers.redfish.channel`); what stands here is shared by all. Locks are taken
+from the outside in (field guide B.5): the power domain of a chassis, then a node's own BMC. Nobody who holds a BMC waits for a domain.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from fleet.clock import Clock
 from fleet.errors import Transient
+from fleet.gate import Gate, Mode
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -70,6 +73,122 @@ def _pause_s(state: RetryCallState) -> float:
     hint = error.retry_after_s if isinstance(error, Transient) else None
     pause_s = _backoff(state)
     return pause_s if hint is None else max(pause_s, min(hint, LONGEST_HINT_S))
+
+
+class Stand(StrEnum):
+    """How a node of a shared chassis stands to an AC cycle of one of the others."""
+
+    ABSENT = "not started"
+    """No run of it in this process yet."""
+    AT_WORK = "at work"
+    """Something may be flashing, or start."""
+    WAITING = "waiting"
+    """At a safe point, for its own cycle or for the end of those of the others: it lends its power when it is asked."""
+    LENT = "held"
+    """Its host is off, nothing flashes, and it waits until its power is given back."""
+    PASSED = "passed"
+    """As WAITING, and it needs no cycle any more."""
+    OUT = "out of service"
+    """Quarantined, and nothing of it can be flashing: its power may go."""
+    GONE = "not held"
+    """In service again, or in a state that nobody knows: its power may never go."""
+    LEFT = "stopped"
+    """Parked: it goes on with another process."""
+
+
+_DONE = frozenset({Stand.PASSED, Stand.OUT, Stand.GONE})
+
+
+class PowerDomain:
+    """The nodes of one chassis. One at a time may cut the power of all, once each of the others has lent it (field guide F51, B.5)."""
+
+    def __init__(self, stands: Mapping[str, Stand]) -> None:
+        """`stands`: every node of the chassis, as the journal has it."""
+        self.stands = dict(stands)
+        self.cuts = 0
+        """Turns in which AC was, or may have been, cut."""
+        self._queue: list[str] = []
+        self._moved = asyncio.Event()
+
+    @property
+    def turn(self) -> str:
+        """Whose turn it is to cut the power, or to wait until it may; empty: nobody's."""
+        return self._queue[0] if self._queue else ""
+
+    def ask(self, node: str) -> None:
+        """Wait for a turn, behind those who asked before."""
+        if node not in self._queue:
+            self._queue.append(node)
+            self.move(node, Stand.WAITING)
+
+    def give_back(self, node: str, *, cut: bool) -> None:
+        """The turn is over, or not wanted any more."""
+        if node in self._queue:
+            self.cuts += cut
+            self._queue.remove(node)
+            self.move(node, Stand.AT_WORK)
+
+    def move(self, node: str, stand: Stand) -> None:
+        """It stands so from now on."""
+        self.stands[node] = stand
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def others(self, node: str, *stands: Stand) -> list[str]:
+        """Of the others, those that stand so."""
+        return [name for name, stand in self.stands.items() if name != node and stand in stands]
+
+    def lacking(self, node: str) -> dict[str, Stand]:
+        """Of the others, those whose power may not go now, and how they stand."""
+        return {
+            name: stand for name, stand in self.stands.items() if name != node and stand not in {Stand.LENT, Stand.OUT}
+        }
+
+    def all_passed(self, node: str) -> bool:
+        """Whether none of the others will need a cycle."""
+        return all(stand in _DONE for name, stand in self.stands.items() if name != node)
+
+    async def moved(self) -> None:
+        """Wait until anything of this changes."""
+        await self._moved.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A node's place in the power domain of its chassis, as its steps see it."""
+
+    domain: PowerDomain
+    node: str
+    gate: Gate
+
+    @property
+    def borrower(self) -> str:
+        """Who wants the power of all now, if it is another node; empty: nobody."""
+        turn = self.domain.turn
+        return "" if turn == self.node else turn
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing new may begin."""
+        return self.gate.mode is not Mode.OPEN
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this process ends."""
+        return self.gate.mode in {Mode.PARK, Mode.ABORT}
+
+    def stands(self, stand: Stand) -> None:
+        """This node stands so from now on."""
+        self.domain.move(self.node, stand)
+
+    async def moved(self) -> None:
+        """Wait until anybody moves, or the gate does."""
+        waits = [asyncio.ensure_future(self.domain.moved()), asyncio.ensure_future(self.gate.moved())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 class ByteBudget:

@@ -77,8 +77,8 @@ def outlets_of(ctx: Wired) -> tuple[Outlet, ...]:
 
 async def draws_w(outlets: Iterable[Outlet], clock: Clock) -> dict[str, float]:
     """Outlet -> watts, of those that measure."""
-    found = {outlet.name: await retrying(outlet.power_w, clock=clock) for outlet in outlets}
-    return {name: watts for name, watts in found.items() if watts is not None}
+    found = {outlet.name: await retrying(outlet.reading, clock=clock) for outlet in outlets}
+    return {name: reading.watts for name, reading in found.items() if reading is not None}
 
 
 async def prove_wiring(outlets: Collection[Outlet], before_w: Json, clock: Clock) -> None:

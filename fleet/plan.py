@@ -14,12 +14,13 @@ from types import MappingProxyType
 
 from fleet.errors import Reason, UsageError
 from fleet.events import Json
-from fleet.grouping import Member, kind_of, roomy, sizes, split, stage_of, standing_place, together, whole_waves
+from fleet.grouping import Member, kind_of, roomy, sizes, split, standing_place, together, whole_waves
 from fleet.policy.risk import rounds as rounds_of
 from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, resolve
 from fleet.ports import UpdateReadiness
 from fleet.profile import Profile, Rollback
+from fleet.sharing import Sharing, chassis_of, with_hold
 from fleet.slots import SlotReading
 from fleet.step import StepSpec
 from fleet.target import Target
@@ -95,6 +96,10 @@ class PlannedNode:
     """The unit that is begun and ended whole, such as an NVLink domain; empty: the node alone."""
     stage: int = 0
     """Its place in the order of the unit."""
+    chassis: str = ""
+    """The chassis that it shares with others; empty: its supplies are its own."""
+    mates: tuple[str, ...] = ()
+    """The other nodes of that chassis, planned or not: its AC cycle is theirs."""
     reason: str = ""
     message: str = ""
 
@@ -208,6 +213,8 @@ def _node_json(node: PlannedNode) -> Json:
         "nvlink_domain": node.domains.nvlink_domain,
         "unit": node.unit,
         "stage": node.stage,
+        "chassis": node.chassis,
+        "mates": list(node.mates),
         "serial": node.serial,
         "uuid": node.uuid,
         "model": node.model,
@@ -227,7 +234,7 @@ def _node_from(data: Json) -> PlannedNode:
         nvlink_domain=data.get("nvlink_domain", ""),
     )
     rest = {key: value for key, value in data.items() if key not in {item.name for item in fields(Domains)}}
-    return PlannedNode(domains=domains, **rest)
+    return PlannedNode(domains=domains, **rest | {"mates": tuple(data.get("mates", ()))})
 
 
 def _recipe_json(recipe: Recipe) -> Json:
@@ -276,6 +283,7 @@ def build(
     recipe_for: RecipeMaker,
     place: Callable[[Node], Domains] = standing_place,
     wholes: Mapping[str, int] = MappingProxyType({}),
+    chassis: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
     """The plan for these nodes.
 
@@ -287,6 +295,7 @@ def build(
         recipe_for: see RecipeMaker.
         place: where a node stands.
         wholes: NVLink domain -> how many nodes the inventory has in it.
+        chassis: chassis -> its nodes, where the inventory has several in it; None: as the surveys have it.
     """
     recipes: dict[str, Recipe] = {}
     targets: dict[str, Target] = {}
@@ -305,11 +314,23 @@ def build(
             recipes[recipe.name], its_targets = _own_names(recipe, its_targets, targets)
             targets.update(its_targets)
         planned[name] = (survey, recipes[recipe.name])
-    refused |= _split({} if spec.nvlink_domain else wholes, planned, refused)
-    planned = {name: each for name, each in planned.items() if name not in refused}
+    if chassis is None:
+        surveyed = [each[0].node for each in planned.values()] + [each[0].node for each in refused.values()]
+        chassis = chassis_of(surveyed)
+    sharing = Sharing(chassis=chassis, targets=targets, spec=spec)
+    wholes = {} if spec.nvlink_domain else wholes
+    while found := _split(wholes, planned, refused) | _unheld(sharing, planned, refused):
+        refused |= found
+        planned = {name: each for name, each in planned.items() if name not in refused}
+    holds = sharing.held(planned)
+    for name in holds:
+        survey, recipe = planned[name]
+        held = replace(recipe, name=f"{recipe.name}-held", steps=with_hold(recipe.steps))
+        planned[name] = (survey, recipes.setdefault(held.name, held))
     nodes = [survey.node for survey, _ in planned.values()]
     places = {str(node.id): place(node) for node in nodes}
     units = {} if spec.nvlink_domain else {name: at.nvlink_domain for name, at in places.items() if at.nvlink_domain}
+    units = {name: f"chassis {place}" for name, place in holds.items()} | units
     caps = roomy(resolve(spec, len(nodes), sizes(places.values())), units, places)
     order = spread(nodes)
     if caps.risk:
@@ -327,7 +348,9 @@ def build(
             domains=places[name],
             stratum=strata[kinds[name]],
             unit=units.get(name, ""),
-            stage=stage_of(survey.node.model, spec.unit_order) if name in units else 0,
+            stage=sharing.stage(survey.node),
+            chassis=sharing.name(survey.node),
+            mates=tuple(node for node in chassis.get(sharing.name(survey.node), ()) if node != name),
         )
         for name, (survey, recipe) in planned.items()
     }
@@ -342,6 +365,14 @@ def build(
         caps=caps,
         strata={number: text for text, number in strata.items()},
     )
+
+
+def _unheld(
+    sharing: Sharing, planned: Mapping[str, tuple[Survey, Recipe]], refused: Mapping[str, _Refusal]
+) -> dict[str, _Refusal]:
+    """Refusals of nodes whose AC cycle would take the power of somebody who is not held."""
+    found = sharing.unheld(planned, {name: message for name, (_, _, message) in refused.items()})
+    return {name: (planned[name][0], Reason.SHARED_CHASSIS, message) for name, message in found.items()}
 
 
 def _kind(survey: Survey, recipe: Recipe, targets: Mapping[str, Target]) -> str:

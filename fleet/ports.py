@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from fleet.profile import ComponentProfile, Profile, Setting
 from fleet.slots import SlotReading
+from fleet.watts import PowerReading
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -258,6 +259,25 @@ class TwoSlots(Protocol):
 
     async def copy_by_itself(self, root: str, *, enabled: bool) -> None:
         """Set AutomaticBackgroundCopyEnabled of a root of trust, once; `slots` shows whether it is so. `OutcomeUnknown` as above."""
+
+
+@runtime_checkable
+class RestoresPower(Protocol):
+    """What a machine does with its host when AC returns (ComputerSystem.PowerRestorePolicy)."""
+
+    async def restore_policy(self) -> str:
+        """AlwaysOn, AlwaysOff or LastState, read now; empty where the BMC does not show it (field guide 2.1: Dell, HPE, Lenovo)."""
+
+    async def set_restore_policy(self, policy: str) -> None:
+        """PATCH it, once; read it back. NotDone (PROTOCOL): refused, nothing changed. `OutcomeUnknown` if no answer came."""
+
+
+@runtime_checkable
+class MetersPower(Protocol):
+    """Says what the whole machine draws (EnvironmentMetrics.PowerWatts, Power.PowerControl, or a sensor that the profile names)."""
+
+    async def power_reading(self) -> PowerReading | None:
+        """Input watts of the machine, read now: one request, once it is known where. None: the BMC does not say (or no number)."""
 
 
 @runtime_checkable

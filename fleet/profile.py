@@ -162,6 +162,8 @@ class Profile:
     """Glob over Managers ids: which Manager is the BMC."""
     components: dict[str, ComponentProfile] = field(default_factory=dict)
     ac_cycle: AcCycle | None = None
+    power_sensor: str = ""
+    """Id of the Sensor of the host's chassis that shows what the machine draws, where neither EnvironmentMetrics nor PowerControl does."""
     media: MediaProfile = MediaProfile()
     restores: frozenset[Setting] = frozenset()
     """Settings that are put back by themselves; any other that a flash changed holds the node."""

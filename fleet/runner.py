@@ -16,6 +16,7 @@ from fleet.edges import Edges
 from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, Parked
+from fleet.limits import Seat
 from fleet.logins import NodeLedger
 from fleet.outlets import cut_begun, cut_over, cycle_outlets, give_up, unfinished, was_cut
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
@@ -38,7 +39,7 @@ RESTORE_PORTS = "network.restore"
 _CONNECT_S = 600.0
 """Field seconds a BMC may be silent before the node is given up at its start (field guide B.19: BMC return)."""
 
-_HANDS_OFF = frozenset(
+HANDS_OFF = frozenset(
     {
         Reason.UNREACHABLE,
         Reason.LOGIN_REFUSED,
@@ -48,6 +49,7 @@ _HANDS_OFF = frozenset(
         Reason.OUTCOME_UNKNOWN,
         Reason.STEP_TIMEOUT,
         Reason.NOT_DRAINED,
+        Reason.SHARED_CHASSIS,
         Reason.ABORTED,
     }
 )
@@ -76,7 +78,9 @@ class Surroundings:
 class NodeRun:
     """See the module."""
 
-    def __init__(self, node: Node, around: Surroundings, leftovers: Mapping[str, str]) -> None:
+    def __init__(
+        self, node: Node, around: Surroundings, leftovers: Mapping[str, str], seat: Seat | None = None
+    ) -> None:
         """`leftovers`: Context -> URI (or empty) of sessions that an earlier process left on this BMC."""
         self._node = node
         self._name = str(node.id)
@@ -100,6 +104,7 @@ class NodeRun:
             make=around.steps,
             playbook=around.plan.playbook,
             origin=around.origin,
+            seat=seat,
         )
         self._at = ""
         """Name of the step that is being done."""
@@ -220,7 +225,7 @@ class NodeRun:
             return self._quarantine(
                 Reason.ROLLBACK_FAILED, f"{state.reason}: {state.message}; on the way back: {fault}"
             )
-        if self._around.plan.caps.on_failure is not OnFailure.ROLL_BACK_NODE or fault.reason in _HANDS_OFF:
+        if self._around.plan.caps.on_failure is not OnFailure.ROLL_BACK_NODE or fault.reason in HANDS_OFF:
             return self._quarantine(fault.reason, str(fault))
         if fault.reason is Reason.POWER_IGNORED and was_cut(state.effects):
             # Its outlets do not do what the map says: the way back would end in a second cut, perhaps of another machine.

@@ -12,6 +12,7 @@ from typing import Protocol
 from fleet.clock import Clock
 from fleet.edges import Edges
 from fleet.events import Json
+from fleet.limits import Seat
 from fleet.ports import Bmc, BootMarker, Restarted
 from fleet.target import Target
 from inventory.baseline import Activation
@@ -89,6 +90,10 @@ class NodeContext(Protocol):
     @property
     def edges(self) -> Edges:
         """Everything around the node beside its BMC: shells, switches, outlets, the scheduler, images."""
+
+    @property
+    def seat(self) -> Seat | None:
+        """The node's place in the power domain of its chassis; None: its power supplies are its own."""
 
     def links(self) -> tuple[Link, ...]:
         """The node's cables, as the inventory declares them."""

@@ -65,6 +65,7 @@ def _add_node(hall: Hall, said: Particulars, spot: Spot, place: Place) -> None:
         uuid=said.uuid,
         tenant=said.tenant,
         nvlink_domain=domain,
+        chassis=said.chassis.replace("{rack}", rack.id) if said.chassis else None,
         profile=said.profile,
         labels=said.labels or {},
     )

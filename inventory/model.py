@@ -163,6 +163,8 @@ class Node:
     """Declared System.UUID, lower case."""
     tenant: str | None = None
     nvlink_domain: NvlinkDomainId | None = None
+    chassis: str | None = None
+    """Nodes of one chassis have their power supplies in common (a twin, a tray, a power shelf): the AC cycle of one is that of all."""
     profile: str | None = None
     """Vendor profile that a person named; None leaves it to discovery, which leaves unknown hardware read-only."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -313,6 +315,7 @@ class Inventory:
     _nodes: dict[NodeId, Node] = field(init=False, repr=False, compare=False)
     _racks: dict[RackId, Rack] = field(init=False, repr=False, compare=False)
     _in_rack: dict[RackId, tuple[Node, ...]] = field(init=False, repr=False, compare=False)
+    _in_chassis: dict[str, tuple[Node, ...]] = field(init=False, repr=False, compare=False)
     _links: dict[str, tuple[Link, ...]] = field(init=False, repr=False, compare=False)
     _credentials: dict[CredentialId, Credential] = field(init=False, repr=False, compare=False)
 
@@ -320,6 +323,10 @@ class Inventory:
         in_rack: dict[RackId, list[Node]] = {}
         for node in self.nodes:
             in_rack.setdefault(node.rack, []).append(node)
+        in_chassis: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            if node.chassis:
+                in_chassis.setdefault(node.chassis, []).append(node)
         links: dict[str, list[Link]] = {}
         for link in self.links:
             for device in {link.a.device, link.b.device}:
@@ -328,6 +335,7 @@ class Inventory:
             "_nodes": {node.id: node for node in self.nodes},
             "_racks": {rack.id: rack for rack in self.racks},
             "_in_rack": {rack: tuple(nodes) for rack, nodes in in_rack.items()},
+            "_in_chassis": {chassis: tuple(nodes) for chassis, nodes in in_chassis.items()},
             "_links": {device: tuple(ends) for device, ends in links.items()},
             "_credentials": {credential.id: credential for credential in self.credentials},
         }
@@ -345,6 +353,11 @@ class Inventory:
     def nodes_in(self, rack: RackId) -> tuple[Node, ...]:
         """The nodes of a rack in the order of the file; empty for a rack without nodes."""
         return self._in_rack.get(rack, ())
+
+    def mates(self, node: NodeId) -> tuple[Node, ...]:
+        """The other nodes of its chassis, in the order of the file."""
+        chassis = self._nodes[node].chassis
+        return tuple(other for other in self._in_chassis.get(chassis or "", ()) if other.id != node)
 
     def links_of(self, device: NodeId | SwitchId) -> tuple[Link, ...]:
         """The cables that end at a node or a switch."""

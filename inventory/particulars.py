@@ -49,6 +49,8 @@ class Particulars:
     tenant: str | None = None
     profile: str | None = None
     nvlink_domain: str | None = None
+    chassis: str | None = None
+    """`{rack}` stands for the node's rack."""
     feeds: Value | None = None
     labels: Mapping[str, str] | None = None
     bmc: BmcParticulars
@@ -68,6 +70,7 @@ def read_particulars(reader: MappingReader) -> Particulars:
         tenant=reader.text("tenant", default=None),
         profile=reader.text("profile", default=None),
         nvlink_domain=reader.text("nvlink_domain", default=None),
+        chassis=reader.text("chassis", default=None),
         feeds=reader.value("feeds"),
         labels={key: value.text() for key, value in labels.items()} if "labels" in reader else None,
         bmc=read_bmc(reader.mapping("bmc", what="bmc")),

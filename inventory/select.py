@@ -41,6 +41,7 @@ _FIELDS: Mapping[str, Callable[[Inventory, Node], str | tuple[str, ...] | None]]
     "uuid": lambda _, node: node.uuid,
     "tenant": lambda _, node: node.tenant,
     "nvlink_domain": lambda _, node: node.nvlink_domain,
+    "chassis": lambda _, node: node.chassis,
     "profile": lambda _, node: node.profile,
     "address": lambda _, node: node.bmc.address,
 }

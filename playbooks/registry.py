@@ -35,7 +35,7 @@ class Announced:
 
 
 _STEPS: dict[str, Announced] = {}
-_OURS = ("firmware", "drain", "network", "image", "burnin", "export", "verify", "settings", "gate", "slots")
+_OURS = ("firmware", "drain", "network", "image", "burnin", "export", "verify", "settings", "gate", "slots", "chassis")
 """Modules of playbooks.steps that announce steps."""
 
 

@@ -24,6 +24,7 @@ from fleet.journal import Journal, held_elsewhere
 from fleet.plan import Plan, Survey, build
 from fleet.policy.rules import Domains
 from fleet.recipe import RecipeBook
+from fleet.sharing import chassis_of
 from fleet.step import StepSpec
 from fleet.survey import open_leftovers
 from inventory.baseline import Baseline
@@ -136,6 +137,7 @@ def make_plan(
         recipe_for=book,
         place=placer(sources.inventory),
         wholes=Counter(str(node.nvlink_domain) for node in sources.inventory.nodes if node.nvlink_domain),
+        chassis=chassis_of(sources.inventory.nodes),
     )
 
 

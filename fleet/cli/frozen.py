@@ -31,7 +31,7 @@ def with_digests(plan: Plan, sources: Sources) -> Plan:
 
 
 def _digests(sources: Sources, steps: Collection[StepSpec], nodes: Collection[Node]) -> dict[str, str]:
-    """What -> digest: burn-in profiles of the steps; outlets of these nodes, and their cables where a step configures ports.
+    """What -> digest: burn-in profiles of the steps; outlets and chassis of these nodes, and their cables where a step configures ports.
 
     Raises:
         InputError: a burn-in profile is wrong, or not there any more.
@@ -41,8 +41,11 @@ def _digests(sources: Sources, steps: Collection[StepSpec], nodes: Collection[No
     fed: defaultdict[str, list[str]] = defaultdict(list)
     for pdu in sources.inventory.pdus:
         for number, node in pdu.outlets.items():
-            fed[str(node)].append(f"{pdu.id}/{number} {pdu.feed} {pdu.mib}")
+            for each in (node, *(mate.id for mate in sources.inventory.mates(node))):
+                fed[str(each)].append(f"{pdu.id}/{number} {pdu.feed} {pdu.mib}")
     names = [str(node.id) for node in nodes]
+    mates = {str(node.id): sorted(str(mate.id) for mate in sources.inventory.mates(node.id)) for node in nodes}
+    found |= {_of_node("chassis", name): _digest(others) for name, others in mates.items() if others}
     found |= {_of_node("outlets", name): _digest(sorted(fed[name])) for name in names if name in fed}
     if any(step.name == NETWORK for step in steps):
         for name, links in leaf_links(sources.inventory, nodes).items():
@@ -106,7 +109,7 @@ def _require_same(
     then: Mapping[str, str], now: dict[str, str], nodes: Collection[str], state: RolloutState, sources: Sources
 ) -> None:
     """`now` is of `nodes` alone, `then` of all that were planned."""
-    wanted = {_of_node(what, name) for what in ("outlets", "cables") for name in nodes}
+    wanted = {_of_node(what, name) for what in ("outlets", "cables", "chassis") for name in nodes}
     relevant = {what: digest for what, digest in then.items() if what in wanted or what in now}
     changed = sorted(what for what in now | relevant if relevant.get(what) != now.get(what))
     if changed:

@@ -79,6 +79,7 @@ def _box(node: Node, places: _Places) -> dict[str, Any]:
         "serial": node.serial or "",
         "uuid": node.uuid or "",
         "feeds": [str(feed) for feed in node.feeds],
+        "chassis": node.chassis or "",
     }
 
 

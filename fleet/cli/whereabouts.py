@@ -13,6 +13,7 @@ from fleet.errors import UsageError
 from fleet.step import StepSpec
 from inventory.exporters.exporter import Kind, find
 from inventory.fabric import leaf_links, leaf_pairs
+from inventory.model import Inventory, NodeId
 
 IMAGE, BURN_IN, NETWORK, EXPORT = "os.image", "burnin.run", "network.config", "inventory.export"
 
@@ -61,12 +62,12 @@ def _in_hall(sources: Sources, hall: RunningHall) -> Whereabouts:
         client_key=hall.client_key,
         switches=tuple(switches),
         pdus=tuple(pdus),
+        mates=_mates(sources.inventory),
     )
 
 
 def _declared(sources: Sources) -> Whereabouts:
     inventory = sources.inventory
-    pairs = leaf_pairs(inventory)
     keys = _KnownHosts(inventory.ssh.known_hosts)
     hosts = {
         str(node.id): HostAt(
@@ -78,6 +79,38 @@ def _declared(sources: Sources) -> Whereabouts:
         for node in sources.nodes
         if node.host is not None
     }
+    pdus = [
+        PduAt(
+            id=pdu.id,
+            feed=pdu.feed,
+            mib=pdu.mib,
+            address=pdu.address,
+            port=pdu.port,
+            user=login.user,
+            auth_key=login.password,
+            priv_key=login.privacy,
+            outlets=pdu.outlets,
+        )
+        for pdu in inventory.pdus
+        if pdu.mib and pdu.outlets and pdu.credential and (login := inventory.credential(pdu.credential)).privacy
+    ]
+    return Whereabouts(
+        hosts=hosts,
+        client_key=inventory.ssh.key,
+        switches=_declared_switches(inventory, keys),
+        pdus=tuple(pdus),
+        mates=_mates(inventory),
+    )
+
+
+def _mates(inventory: Inventory) -> dict[NodeId, tuple[NodeId, ...]]:
+    """Node -> the others of its chassis."""
+    shared = (node.id for node in inventory.nodes if node.chassis)
+    return {node: tuple(mate.id for mate in inventory.mates(node)) for node in shared}
+
+
+def _declared_switches(inventory: Inventory, keys: "_KnownHosts") -> tuple[SwitchAt, ...]:
+    pairs = leaf_pairs(inventory)
     switches = []
     for switch in inventory.switches:
         if switch.platform and switch.address and switch.credential:
@@ -94,22 +127,7 @@ def _declared(sources: Sources) -> Whereabouts:
                     pair=pairs.get(switch.id, ""),
                 )
             )
-    pdus = [
-        PduAt(
-            id=pdu.id,
-            feed=pdu.feed,
-            mib=pdu.mib,
-            address=pdu.address,
-            port=pdu.port,
-            user=login.user,
-            auth_key=login.password,
-            priv_key=login.privacy,
-            outlets=pdu.outlets,
-        )
-        for pdu in inventory.pdus
-        if pdu.mib and pdu.outlets and pdu.credential and (login := inventory.credential(pdu.credential)).privacy
-    ]
-    return Whereabouts(hosts=hosts, client_key=inventory.ssh.key, switches=tuple(switches), pdus=tuple(pdus))
+    return tuple(switches)
 
 
 class _KnownHosts:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fleet.clock import Clock
 from fleet.drivers.exports import Exports
-from fleet.edges import HostShell, Installs, Outlet, Scheduler, SwitchCli
+from fleet.edges import HostShell, Installs, Outlet, PduMeter, Scheduler, SwitchCli
 from fleet.errors import NodeFault, Reason, UsageError
 from inventory.exporters.snapshot import Sighting
 from inventory.model import FeedId, Node, NodeId, PduId, SecretRef
@@ -73,6 +73,8 @@ class Whereabouts:
     """Our private key for hosts."""
     switches: tuple[SwitchAt, ...] = ()
     pdus: tuple[PduAt, ...] = ()
+    mates: Mapping[NodeId, tuple[NodeId, ...]] = field(default_factory=dict)
+    """Node -> the others of its chassis."""
 
 
 class HallEdges:
@@ -95,7 +97,7 @@ class HallEdges:
         self._clock = clock
         self._shells: dict[NodeId, tuple[str, SshShell]] = {}
         self._switches: SwitchDriver | None = None
-        self._outlets = _outlet_map(where.pdus, clock) if where.pdus else None
+        self._outlets = _outlet_map(where, clock) if where.pdus else None
 
     @property
     def scheduler(self) -> Scheduler:
@@ -152,6 +154,10 @@ class HallEdges:
         """See fleet.edges.Edges."""
         return self._outlets.outlets(node) if self._outlets is not None else ()
 
+    def meters(self) -> tuple[PduMeter, ...]:
+        """See fleet.edges.MetersFeeds."""
+        return self._outlets.meters() if self._outlets is not None else ()
+
     async def publish(self, exporter: str, sighting: Sighting) -> str:
         """See fleet.edges.Edges."""
         if self._exports is None:
@@ -193,7 +199,7 @@ def _switch_driver(switches: Iterable[SwitchAt], clock: Clock) -> "SwitchDriver"
     return SwitchDriver(accesses, clock=clock)
 
 
-def _outlet_map(pdus: Iterable[PduAt], clock: Clock) -> "OutletMap":
+def _outlet_map(where: Whereabouts, clock: Clock) -> "OutletMap":
     from fleet.drivers.pdu import MIBS, OutletMap, PduOutlets  # noqa: PLC0415 (pysnmp takes 0.4 s to import)
     from fleet.drivers.snmp import Endpoint, SnmpUser  # noqa: PLC0415 (as above)
 
@@ -214,7 +220,8 @@ def _outlet_map(pdus: Iterable[PduAt], clock: Clock) -> "OutletMap":
                 at=Endpoint(device=at.id, address=at.address, port=at.port, user=user(at)),
                 outlets=at.outlets,
             )
-            for at in pdus
+            for at in where.pdus
         ],
         clock=clock,
+        mates=where.mates,
     )

@@ -1,13 +1,15 @@
 """PDU outlets over SNMPv3 (fleet.edges.Outlet). Where makers keep them stands below as data; only ON and OFF are ever sent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fleet.clock import Clock
 from fleet.drivers.snmp import Endpoint, Oid, Snmp
-from fleet.edges import Outlet, OutletState
+from fleet.edges import Outlet, OutletState, PduMeter
 from fleet.errors import NodeFault, Reason
 from fleet.limits import retrying
+from fleet.watts import PowerReading, reading
 from inventory.model import FeedId, Node, NodeId, PduId
 
 _READS = 3
@@ -25,6 +27,10 @@ class OutletMib:
     power_w: Oid
     power_suffix: Oid = ()
     """Follows the outlet's number."""
+    inlet: Oid
+    """Active power of the whole PDU."""
+    inlet_unit_w: int = 1
+    """Watts that 1 means there."""
 
 
 _RARITAN: Oid = (1, 3, 6, 1, 4, 1, 13742, 6)
@@ -32,7 +38,8 @@ _APC: Oid = (1, 3, 6, 1, 4, 1, 318, 1, 1, 26, 9, 2)
 
 MIBS: Mapping[str, OutletMib] = {
     # PDU2-MIB (Raritan PX2, PX3, PX4; Legrand, Server Technology PRO4X): outletSwitchingState and switchingOperation of PDU 1, and
-    # measurementsOutletSensorValue of sensor 5, activePower, in watts. The command is also MAAS's driver's (field guide 2.5).
+    # measurementsOutletSensorValue of sensor 5, activePower, in watts; measurementsInletSensorValue of inlet 1, the same sensor. The
+    # command is also MAAS's driver's (field guide 2.5).
     "raritan-px": OutletMib(
         title="Raritan PX",
         state=(*_RARITAN, 4, 1, 2, 1, 3, 1),
@@ -41,9 +48,11 @@ MIBS: Mapping[str, OutletMib] = {
         commands={OutletState.OFF: 0, OutletState.ON: 1},
         power_w=(*_RARITAN, 5, 4, 3, 1, 4, 1),
         power_suffix=(5,),
+        inlet=(*_RARITAN, 5, 2, 3, 1, 4, 1, 1, 5),
     ),
     # PowerNet-MIB (APC rPDU2, AP8xxx): rPDU2OutletSwitchedStatusState, rPDU2OutletSwitchedControlCommand (immediateOn, immediateOff)
-    # and rPDU2OutletMeteredStatusPower, in watts. The older sPDUOutletCtl of field guide 2.5 commands the same outlets.
+    # and rPDU2OutletMeteredStatusPower, in watts; rPDU2DeviceStatusPower, in hundredths of kW. The older sPDUOutletCtl of field
+    # guide 2.5 commands the same outlets.
     "apc-rpdu2": OutletMib(
         title="APC Rack PDU 2G",
         state=(*_APC, 3, 1, 5),
@@ -51,6 +60,8 @@ MIBS: Mapping[str, OutletMib] = {
         command=(*_APC, 4, 1, 5),
         commands={OutletState.ON: 1, OutletState.OFF: 2},
         power_w=(*_APC[:-1], 4, 3, 1, 7),
+        inlet=(*_APC[:-2], 4, 3, 1, 5, 1),
+        inlet_unit_w=10,
     ),
 }
 
@@ -92,11 +103,11 @@ class SnmpOutlet:
             raise NodeFault(Reason.NO_EDGE, message)
         return mib.states.get(found, OutletState.UNKNOWN) if isinstance(found, int) else OutletState.UNKNOWN
 
-    async def power_w(self) -> float | None:
-        """Watts drawn; None where the PDU does not measure outlets."""
+    async def reading(self) -> PowerReading | None:
+        """See `fleet.edges.Outlet.reading`."""
         mib = self.pdu.mib
         found = await self._read((*mib.power_w, self.number, *mib.power_suffix))
-        return float(found) if isinstance(found, int) else None
+        return reading(found, self.clock.now())
 
     async def switch(self, wanted: OutletState) -> None:
         """Send ON or OFF, once. `OutcomeUnknown` if no answer came."""
@@ -109,15 +120,45 @@ class SnmpOutlet:
         return await retrying(lambda: self.snmp.get(self.pdu.at, oid), clock=self.clock, attempts=_READS)
 
 
+@dataclass(frozen=True, slots=True)
+class SnmpMeter:
+    """The inlet of one PDU (fleet.edges.PduMeter)."""
+
+    of: PduOutlets
+    snmp: Snmp
+    clock: Clock
+
+    @property
+    def pdu(self) -> PduId:
+        """`pdu-r01-A`."""
+        return self.of.id
+
+    async def reading(self) -> PowerReading | None:
+        """See `fleet.edges.PduMeter.reading`."""
+        mib = self.of.mib
+        found = await retrying(lambda: self.snmp.get(self.of.at, mib.inlet), clock=self.clock, attempts=_READS)
+        return reading(found * mib.inlet_unit_w, self.clock.now()) if isinstance(found, int) else None
+
+
 class OutletMap:
     """Which outlets feed which node, over all PDUs of the hall."""
 
-    def __init__(self, pdus: Iterable[PduOutlets], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        pdus: Iterable[PduOutlets],
+        *,
+        clock: Clock,
+        mates: Mapping[NodeId, Collection[NodeId]] = MappingProxyType({}),
+    ) -> None:
+        """`mates`: node -> the others of its chassis: what feeds one of them feeds them all."""
         self._snmp = Snmp(clock)
         self._of: dict[NodeId, list[SnmpOutlet]] = {}
+        self._meters: dict[PduId, SnmpMeter] = {}
         for pdu in pdus:
-            for number, node in sorted(pdu.outlets.items()):
-                self._of.setdefault(node, []).append(SnmpOutlet(pdu, number, self._snmp, clock))
+            self._meters[pdu.id] = SnmpMeter(pdu, self._snmp, clock)
+            for number, declared in sorted(pdu.outlets.items()):
+                for node in (declared, *mates.get(declared, ())):
+                    self._of.setdefault(node, []).append(SnmpOutlet(pdu, number, self._snmp, clock))
 
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """Every outlet of the node, feed by feed; none at all unless each of its feeds has one.
@@ -127,6 +168,10 @@ class OutletMap:
         found = sorted(self._of.get(node.id, ()), key=lambda outlet: (outlet.pdu.feed, outlet.pdu.id, outlet.number))
         covered = {outlet.pdu.feed for outlet in found}
         return tuple(found) if node.feeds and covered.issuperset(node.feeds) else ()
+
+    def meters(self) -> tuple[PduMeter, ...]:
+        """See `fleet.edges.MetersFeeds.meters`."""
+        return tuple(meter for _, meter in sorted(self._meters.items()))
 
     def close(self) -> None:
         """Close the sockets."""

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a hall until SIGTERM, SIGINT or POST /quit; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m fleet.sim", description="The simulated hall of Fleetwave.")
     parser.add_argument(
-        "--boxes", type=Path, required=True, help="JSON: boxes, or a mapping of boxes, switches, pdus, links"
+        "--boxes", type=Path, required=True, help="JSON: boxes, or a mapping of boxes, switches, pdus, links, breakers"
     )
     parser.add_argument("--directory", type=Path, required=True, help="where hall.json and the others are written")
     parser.add_argument("--speed", type=float, default=600.0, help="simulated seconds per real second")
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             switches=layout.switches,
             pdus=layout.pdus,
             links=layout.links,
+            breakers=layout.breakers,
             directory=options.directory,
             speed=options.speed,
             seed=options.seed,

@@ -78,6 +78,8 @@ class BoxSpec:
     host_address: str = ""
     """Where the OS answers by SSH; empty: made from `address` (docs/hall.md)."""
     host_port: int = 0
+    chassis: str = ""
+    """Boxes of one chassis have their supplies in common: the AC cycle of one is the AC cycle of all. Empty: one of its own."""
 
 
 class Bmc:
@@ -116,6 +118,10 @@ class Bmc:
         """(serial, uuid) that a confused installer reports."""
         self.reaches_home: Callable[[], bool] = lambda: True
         """Whether an installer's phone-home would arrive: the leaf port is in the right VLAN."""
+        self.mates: tuple[Bmc, ...] = ()
+        """The others of its chassis."""
+        self.disturbed: Callable[[], None] = lambda: None
+        """Called when a mate took its power along: its port has to look."""
         self.host = self._host(chance)
         self.updates = self._updates()
         self.phase = Phase.READY
@@ -125,6 +131,7 @@ class Bmc:
         self._boot_dues: list[Due] = []
         self._gone = False
         self._dark_since: float | None = None
+        self._dark_until = 0.0
         self._was_on = False
         self._restore: Due | None = None
         self.fittings = Fittings(self)
@@ -217,17 +224,24 @@ class Bmc:
         self._boot(now + 1.0 + dark_s, self._boot_factor * (slow.number("factor", 3) if slow else 1.0))
 
     def ac_cycle(self, now: float, *, off_s: float = 30.0) -> None:
-        """All feeds are switched off for `off_s` and on again; whatever is being written is damaged."""
+        """All feeds of the chassis are switched off for `off_s` and on again; whatever is being written is damaged."""
+        self._cycle(now, off_s)
+        for mate in self.mates:
+            mate._cycle(now, off_s)  # noqa: SLF001  of its own kind
+            mate.disturbed()
+
+    def _cycle(self, now: float, off_s: float) -> None:
         self.agenda.advance(now)
         self.ledger.reset(now, "ac", "cycle")
-        self.ledger.ac_cuts += 1
+        self.ledger.ac_lost(self.fittings.policy, host_on=self.host.power is Power.ON)
         self.ledger.ac_drained += 1
         self._main_power_lost()
         was_on = self.host.lose(now)
+        self._dark_until = now + off_s
         self.restart(now, "ac", dark_s=off_s)
         self.roots.power_lost()
         self.firmware.activate(frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM})
-        if was_on or self.faults.take(Effect.HOST_POWERS_ON):
+        if self.fittings.comes_on(was_on=was_on) or self.faults.take(Effect.HOST_POWERS_ON):
             self._restore_host(now + off_s)
 
     def feeds_lost(self, now: float) -> None:
@@ -237,7 +251,7 @@ class Bmc:
             return
         self._dark_since = now
         self.ledger.reset(now, "ac", "off")
-        self.ledger.ac_cuts += 1
+        self.ledger.ac_lost(self.fittings.policy, host_on=self.host.power is Power.ON)
         self._main_power_lost()
         self._was_on = self.host.lose(now) or self._restore is not None
         if self._restore is not None:  # it had not come back from the cut before: LastState is still On
@@ -245,6 +259,7 @@ class Bmc:
             self._restore = None
         self._go_down(now, "ac")
         self.roots.power_lost()
+        self.fittings.draw.changed(now)
 
     def feeds_back(self, now: float) -> None:
         """A feed is on again; only if all were off long enough was it an AC cycle."""
@@ -255,14 +270,20 @@ class Bmc:
         self._dark_since = None
         self.ledger.ac_drained += drained
         self.ledger.reset(now, "ac", "on" if drained else "on too early")
+        self.fittings.draw.started(now)
+        self.fittings.draw.changed(now)
         causes = frozenset(Cause) - {Cause.AUTOMATIC, Cause.MEDIUM}
         self._come_up(now, 0.0)
         self.firmware.activate(causes if drained else causes - {Cause.AC})
-        if self._was_on:
+        if self.fittings.comes_on(was_on=self._was_on):
             self._restore_host(now)
 
+    def dark(self, now: float) -> bool:
+        """Whether it has no AC."""
+        return self._dark_since is not None or now < self._dark_until
+
     def _restore_host(self, now: float) -> None:
-        """PowerRestorePolicy LastState: the host comes on again when the BMC has started."""
+        """What PowerRestorePolicy says happens when the BMC has started, not before."""
         at = now + sum(self.box.bmc.boot_s.values())
         self._restore = self.agenda.add(at, self._restored, wakes=True)
 

@@ -17,6 +17,7 @@ import yaml
 
 from fleet.sim.derived import RootModel, ethernet, root_models, root_resources
 from fleet.sim.media import MediaModel
+from fleet.sim.powermodel import PowerModel, read_power
 
 BOXES = Path(__file__).parent / "boxes"
 ROOT = "/redfish/v1"
@@ -237,6 +238,7 @@ class BoxModel:
     """Resources that the baseboard's BMC serves: 404 until it is ready."""
     media: MediaModel
     gpus: GpuModel | None
+    power: PowerModel
     roots: tuple[RootModel, ...] = ()
     """Roots of trust that keep two copies of what they protect."""
 
@@ -320,6 +322,7 @@ def _box(document: dict[str, Any]) -> BoxModel:
         hmc_prefixes=tuple(ROOT + path for path in document.get("hmc_prefixes", ())),
         media=_media(document["media"]),
         gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
+        power=read_power(document.get("power", {})),
         roots=root_models(document.get("roots_of_trust", ())),
     )
 

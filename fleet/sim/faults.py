@@ -61,6 +61,9 @@ class Effect(StrEnum):
     GPU_LOST_LANES = "gpu-lost-lanes"
     DEVICE_MISSING = "device-missing"
     HALF_UPDATED = "half-updated"
+    POWER_STALE = "power-stale"
+    POWER_LIES = "power-lies"
+    POWER_MISSING = "power-missing"
 
 
 ALWAYS = -1

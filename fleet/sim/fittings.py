@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fleet.sim.boxmodel import ROOT
+from fleet.sim.draw import Draw
 from fleet.sim.faults import Effect
 from fleet.sim.message import Answer, answer, encode
 
@@ -49,30 +50,41 @@ class Fittings:
             at for at in box.resources if at.startswith(f"{ROOT}/Chassis/") and at.count("/") == ROOT.count("/") + 2
         )
         self._chassis = next(chassis, "")
+        self.draw = Draw(bmc, self._chassis)
         self.ntp: tuple[str, ...] = _NTP
         declared = box.resources[self._system].render(lambda *_: None) if self._system in box.resources else b"{}"
-        self.policy: str = json.loads(declared).get("PowerRestorePolicy", _POLICY)
+        factory = json.loads(declared).get("PowerRestorePolicy")
+        self._shows_policy = factory is not None
+        """Dell, HPE, Lenovo and Supermicro keep it as a BIOS or OEM attribute (field guide 2.1)."""
+        self.policy: str = factory or _POLICY
         self.boot_order: tuple[str, ...] = _BOOT_ORDER
 
     def restarted(self) -> None:
         """The BMC comes up; its new firmware may not have kept its settings."""
         if self._bmc.faults.take(Effect.SETTINGS_RESET):
-            self.ntp, self.policy, self.boot_order = (), "AlwaysOff", tuple(sorted(_BOOT_ORDER))
+            self.ntp, self.boot_order = (), tuple(sorted(_BOOT_ORDER))
+            self.policy = "AlwaysOff" if self._shows_policy else self.policy
             self._bmc.sessions.accounts.reset(self._bmc.sessions.accounts.first.password)
 
     def truth(self) -> dict[str, Any]:
         """For the ground truth."""
         return {"ntp": list(self.ntp), "restore_policy": self.policy, "boot_order": list(self.boot_order)}
 
-    def get(self, path: str) -> Answer | None:
+    def comes_on(self, *, was_on: bool) -> bool:
+        """Whether the host comes on when AC returns (ComputerSystem.PowerRestorePolicy)."""
+        return {"AlwaysOn": True, "AlwaysOff": False}.get(self.policy, was_on)
+
+    def get(self, path: str, now: float) -> Answer | None:
         """The resource at `path`; None if it is none of these."""
         parent, _, last = path.rpartition("/")
+        if shown := self.draw.get(path, now):
+            return answer(200, shown)
         if path == f"{self._manager}/NetworkProtocol":
             return answer(200, self._network_protocol())
-        members = self._members(path)
+        members = self._members(path, now)
         if members is not None:
             return answer(200, _collection(path, [each["@odata.id"] for each in members]))
-        found = next((each for each in self._members(parent) or () if each["Id"] == last), None)
+        found = next((each for each in self._members(parent, now) or () if each["Id"] == last), None)
         return None if found is None else answer(200, found)
 
     def dressed(self, path: str, body: bytes) -> bytes:
@@ -81,12 +93,14 @@ class Fittings:
             return body
         document = json.loads(body)
         if path == self._system:
-            document |= {"PowerRestorePolicy": self.policy, **_links(path, "Processors", "Memory")}
+            document |= ({"PowerRestorePolicy": self.policy} if self._shows_policy else {}) | _links(
+                path, "Processors", "Memory"
+            )
             document["Boot"] = document.get("Boot", {}) | {"BootOrder": list(self.boot_order)}
         elif path == self._manager:
             document |= _links(path, "NetworkProtocol")
         else:
-            document |= _links(path, "Sensors", "PCIeDevices")
+            document |= _links(path, "Sensors", "PCIeDevices") | self.draw.links()
         return encode(document)
 
     def settable(self, path: str) -> bool:
@@ -102,7 +116,7 @@ class Fittings:
             else:
                 self.ntp = ()
             return Answer(status=204)
-        if path == self._system and said.get("PowerRestorePolicy") in _TASTES:
+        if path == self._system and self._shows_policy and said.get("PowerRestorePolicy") in _TASTES:
             self.policy = said["PowerRestorePolicy"]
             return Answer(status=204)
         order = said["Boot"].get("BootOrder") if path == self._system and isinstance(said.get("Boot"), dict) else None
@@ -111,7 +125,7 @@ class Fittings:
             return Answer(status=204)
         return None
 
-    def _members(self, path: str) -> list[dict[str, Any]] | None:
+    def _members(self, path: str, now: float) -> list[dict[str, Any]] | None:
         match path:
             case _ if self._system and path == f"{self._system}/Processors":
                 return self._processors(path)
@@ -120,8 +134,17 @@ class Fittings:
             case _ if self._chassis and path == f"{self._chassis}/PCIeDevices":
                 return self._devices(path)
             case _ if self._chassis and path == f"{self._chassis}/Sensors":
-                return [_sensor(path, name) for name in _SENSORS]
+                return [_sensor(path, name) for name in _SENSORS] + self._power_sensor(path, now)
         return None
+
+    def _power_sensor(self, path: str, now: float) -> list[dict[str, Any]]:
+        """The one that shows what the machine draws; without a reading where that is missing."""
+        found = self.draw.sensor(now)
+        if found is None:
+            return []
+        name, watts = found
+        told = _sensor(path, name) | {"ReadingType": "Power", "Reading": watts}
+        return [{key: value for key, value in told.items() if value is not None}]
 
     def _network_protocol(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ import aiohttp
 
 from fleet.sim.bmc import Bmc, BoxSpec
 from fleet.sim.boxmodel import load_box
+from fleet.sim.breakers import BreakerSpec
 from fleet.sim.certificates import Authority
 from fleet.sim.clock import ScaledClock
 from fleet.sim.courier import HttpCourier
@@ -43,6 +44,7 @@ class HallSpec:
     switches: tuple[SwitchSpec, ...] = ()
     pdus: tuple[PduSpec, ...] = ()
     links: tuple[LinkSpec, ...] = ()
+    breakers: tuple[BreakerSpec, ...] = ()
     speed: float = 600.0
     """Simulated seconds per real second."""
     seed: int = 0
@@ -114,6 +116,12 @@ class Hall:
         self.faces[name].bmc.ac_cycle(self.clock.now(), off_s=off_s)  # the PDUs' own outlets stay as they are
         self.faces[name].touch()
 
+    def close_breaker(self, name: str) -> None:
+        """Somebody goes there and closes a breaker that tripped. KeyError: there is none of this name."""
+        if self.around is None:
+            raise KeyError(name)
+        self.around.grid.close(name, self.clock.now())
+
     async def close(self) -> None:
         """Stop everything; hall.json and the truth socket are removed."""
         (self.spec.directory / "hall.json").unlink(missing_ok=True)
@@ -131,7 +139,11 @@ class Hall:
         listed: dict[str, dict[str, Any]] = {}
         epoch = datetime.now(UTC)
         layout = Layout(
-            boxes=self.spec.boxes, switches=self.spec.switches, pdus=self.spec.pdus, links=self.spec.links
+            boxes=self.spec.boxes,
+            switches=self.spec.switches,
+            pdus=self.spec.pdus,
+            links=self.spec.links,
+            breakers=self.spec.breakers,
         ).completed()
         courier = HttpCourier(self._client)
         for box_spec in layout.boxes:

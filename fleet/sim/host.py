@@ -41,6 +41,10 @@ class Host:
         self._on_loss = on_loss
         self._on_boot = on_boot
         self._next: Due | None = None
+        self.on_start: Callable[[float], None] = lambda _: None
+        """Called when its power comes on: supplies and fans draw their inrush."""
+        self.on_change: Callable[[float], None] = lambda _: None
+        """Called when it went off, was reset, came on, or ended its POST."""
         self.post_s = post_s
         self.power = Power.ON
         self.post_until = 0.0
@@ -90,6 +94,7 @@ class Host:
         self.post_until = 0.0
         self.power = Power.OFF
         self._on_loss(now)
+        self.on_change(now)
 
     def _cycle_off(self, now: float) -> None:
         self._off(now)
@@ -97,6 +102,7 @@ class Host:
 
     def _on(self, now: float) -> None:
         self.power = Power.ON
+        self.on_start(now)
         self._boot(now, frozenset({Cause.WARM, Cause.DC}))
 
     def _warm(self, now: float) -> None:
@@ -109,3 +115,5 @@ class Host:
         self.last_reset = now
         self.post_until = now + self.post_s
         self._on_boot(now, causes)
+        self.on_change(now)
+        self._agenda.add(self.post_until, self.on_change)

@@ -83,6 +83,7 @@ class HostFace:
             async with asyncio.timeout(wait_s):
                 await process.channel.wait_closed()
         if process.is_closing():  # the client went away, or killed it
+            self.bmc.fittings.draw.rest(self._clock.now())
             return
         self.bmc.agenda.advance(self._clock.now())
         self._touch()

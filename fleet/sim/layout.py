@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Any, TypeVar
 
 from fleet.sim.bmc import BoxSpec
+from fleet.sim.breakers import BreakerSpec
 
 SSH_PORT = 2222
 _BMC_PORT = 8443
@@ -17,7 +18,7 @@ SNMP_PORT = 1161
 _SPACE = uuid.UUID("6f2b7f0e-6a3b-4b0e-9d39-3a6f3f6d0c11")
 _HOST_OCTETS = 100
 _HOST_PORTS = 12000
-_SECTIONS = ("boxes", "switches", "pdus", "links")
+_SECTIONS = ("boxes", "switches", "pdus", "links", "breakers")
 PLATFORMS = ("arista_eos", "cumulus_linux")
 PDU_MODELS = ("raritan-px", "apc-rpdu2")
 
@@ -76,6 +77,7 @@ class Layout:
     switches: tuple[SwitchSpec, ...] = ()
     pdus: tuple[PduSpec, ...] = ()
     links: tuple[LinkSpec, ...] = ()
+    breakers: tuple[BreakerSpec, ...] = ()
 
     def completed(self) -> "Layout":
         """With every default filled in.
@@ -101,7 +103,7 @@ class Layout:
                 raise HallError(
                     f"the link {':'.join(link.a)} - {':'.join(link.b)} does not join a switch and a box or switch"
                 )
-        return Layout(boxes=boxes, switches=switches, pdus=pdus, links=self.links)
+        return Layout(boxes=boxes, switches=switches, pdus=pdus, links=self.links, breakers=_hung(self.breakers))
 
 
 def read_layout(document: Any, where: str) -> Layout:
@@ -117,6 +119,7 @@ def read_layout(document: Any, where: str) -> Layout:
         boxes=_each(sections, "boxes", where, lambda raw: BoxSpec(**raw | {"feeds": tuple(raw.get("feeds", ()))})),
         switches=_each(sections, "switches", where, _switch),
         pdus=_each(sections, "pdus", where, _pdu),
+        breakers=_each(sections, "breakers", where, _breaker),
         links=_each(sections, "links", where, lambda raw: LinkSpec(a=_end(raw.pop("a")), b=_end(raw.pop("b")), **raw)),
     )
 
@@ -147,6 +150,28 @@ def _pdu(raw: dict[str, Any]) -> PduSpec:
     if spec.model not in PDU_MODELS:
         raise ValueError(f"no PDU model is called {spec.model!r}; there are {', '.join(PDU_MODELS)}")
     return spec
+
+
+def _breaker(raw: dict[str, Any]) -> BreakerSpec:
+    spec = BreakerSpec(**raw | {key: tuple(raw.get(key, ())) for key in ("racks", "pdus", "nodes")})
+    if not spec.rating_w > 0 or not spec.trip_s >= 0 or spec.starts < 0 or not spec.within_s > 0:
+        raise ValueError("rating_w and within_s are above 0, trip_s and starts are not below it")
+    return spec
+
+
+def _hung(breakers: tuple[BreakerSpec, ...]) -> tuple[BreakerSpec, ...]:
+    """The same, if they hang together as a tree."""
+    above = {spec.name: spec.above for spec in breakers}
+    if len(above) != len(breakers):
+        raise HallError("two breakers have the same name")
+    for name, parent in above.items():
+        seen, at = {name}, parent
+        while at:
+            if at not in above or at in seen:
+                raise HallError(f"breaker {name}: above it stands {at!r}, which is no breaker or hangs on itself")
+            seen.add(at)
+            at = above[at]
+    return breakers
 
 
 def _end(text: str) -> tuple[str, str]:

@@ -62,6 +62,10 @@ class Ledger:
     """Times that all feeds were off."""
     ac_drained: int = 0
     """Of those, so long that standby power drained."""
+    ac_policies: list[str] = field(default_factory=list)
+    """PowerRestorePolicy at each of them, as it counts."""
+    ac_hit_host: int = 0
+    """Of them, how many found the host on: what ran there is lost."""
     shell_logins: int = 0
     commands: Counter[str] = field(default_factory=Counter)
 
@@ -72,6 +76,12 @@ class Ledger:
     def reset(self, at: float, what: str, kind: str) -> None:
         """Note a reset of `what` (host, bmc, hmc, ac)."""
         self.resets.append({"at": round(at, 3), "what": what, "kind": kind})
+
+    def ac_lost(self, policy: str, *, host_on: bool) -> None:
+        """All its feeds are off, from now on or for a moment."""
+        self.ac_cuts += 1
+        self.ac_policies.append(policy)
+        self.ac_hit_host += host_on
 
     def journey(self) -> dict[str, Any]:
         """What happened beside firmware, as plain data."""
@@ -84,6 +94,8 @@ class Ledger:
             "boots": self.boots,
             "ac_cuts": self.ac_cuts,
             "ac_drained": self.ac_drained,
+            "ac_policies": self.ac_policies,
+            "ac_hit_host": self.ac_hit_host,
             "shell_logins": self.shell_logins,
             "commands": dict(self.commands),
         }

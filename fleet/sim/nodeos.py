@@ -99,20 +99,26 @@ class NodeOs:
         if tool in {"dmesg", "journalctl"}:
             return _said(kernellog.text(self._bmc, tool, args, now))
         if tool in {"nvidia-smi", "dcgmi", "nvbandwidth"} and self._bmc.box.gpus is not None:
-            return self._gpu_tool(tool, args, gpus_of(self._bmc))
+            return self._gpu_tool(tool, args, gpus_of(self._bmc), now)
         return _wrong(f"bash: line 1: {tool}: command not found", _NOT_FOUND)
 
-    def _gpu_tool(self, tool: str, args: list[str], gpus: tuple[Gpu, ...]) -> Ran:
+    def _gpu_tool(self, tool: str, args: list[str], gpus: tuple[Gpu, ...], now: float) -> Ran:
         hangs = self._bmc.faults.peek(Effect.TOOL_HANGS)
         if hangs is not None and hangs.text("tool", "dcgmi") == tool:
             self._bmc.faults.take(Effect.TOOL_HANGS)
             return Ran(exit_status=None, lasts_s=float("inf"))
         if tool == "dcgmi":
-            return self._dcgmi(args, gpus)
+            return self._busy(self._dcgmi(args, gpus), now)
         if tool == "nvbandwidth":
             return _said(bandwidth.report(self._bmc, gpus, args), lasts_s=_SLOW_S[tool])
         text, status = smi.report(self._bmc, gpus, args)
         return _said(text, exit_status=status, lasts_s=_SLOW_S[tool])
+
+    def _busy(self, ran: Ran, now: float) -> Ran:
+        """A diag beyond level 1 loads every GPU while it runs."""
+        if ran.lasts_s >= _DIAG_S[2]:
+            self._bmc.fittings.draw.work(now, now + ran.lasts_s)
+        return ran
 
     def _dcgmi(self, args: list[str], gpus: tuple[Gpu, ...]) -> Ran:
         if args in (["-v"], ["--version"]):

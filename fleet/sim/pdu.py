@@ -1,12 +1,14 @@
 """One PDU: outlets, and the OIDs by which two makers show and switch them (field guide 2.5)."""
 
 import bisect
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from fleet.sim.agenda import Agenda
+from fleet.sim.draw import Meter
 from fleet.sim.faults import Effect, NodeFaults
 from fleet.sim.layout import PduSpec
 
@@ -44,12 +46,16 @@ class Mib:
     command_numbers: dict[Command, int]
     power: Oid
     power_suffix: Oid = ()
+    inlet: Oid
+    """Active power of the whole PDU."""
+    inlet_unit_w: int = 1
 
 
 _RARITAN = (1, 3, 6, 1, 4, 1, 13742, 6)
 _APC = (1, 3, 6, 1, 4, 1, 318, 1, 1)
 MIBS = {
-    "raritan-px": Mib(  # PDU2-MIB: switchingOperation, outletSwitchingState, measurementsOutletSensorValue(activePower 5)
+    # PDU2-MIB: switchingOperation, outletSwitchingState, measurementsOutletSensorValue and measurementsInletSensorValue(activePower 5)
+    "raritan-px": Mib(
         description="PX3-5466V",
         state=(*_RARITAN, 4, 1, 2, 1, 3, 1),
         state_numbers={OutletState.ON: 7, OutletState.OFF: 8},
@@ -57,14 +63,19 @@ MIBS = {
         command_numbers={Command.OFF: 0, Command.ON: 1, Command.CYCLE: 2},
         power=(*_RARITAN, 5, 4, 3, 1, 4, 1),
         power_suffix=(5,),
+        inlet=(*_RARITAN, 5, 2, 3, 1, 4, 1, 1, 5),
     ),
-    "apc-rpdu2": Mib(  # PowerNet-MIB: rPDU2OutletSwitchedStatusState, ...ControlCommand, rPDU2OutletMeteredStatusPower
+    # PowerNet-MIB: rPDU2OutletSwitchedStatusState, ...ControlCommand, rPDU2OutletMeteredStatusPower; rPDU2DeviceStatusPower is in
+    # hundredths of kW
+    "apc-rpdu2": Mib(
         description="APC Web/SNMP Management Card AP8959",
         state=(*_APC, 26, 9, 2, 3, 1, 5),
         state_numbers={OutletState.ON: 1, OutletState.OFF: 2},
         commands=((*_APC, 26, 9, 2, 4, 1, 5), (*_APC, 12, 3, 3, 1, 1, 4)),
         command_numbers={Command.ON: 1, Command.OFF: 2, Command.CYCLE: 3},
         power=(*_APC, 26, 9, 4, 3, 1, 7),
+        inlet=(*_APC, 26, 4, 3, 1, 5, 1),
+        inlet_unit_w=10,
     ),
 }
 
@@ -88,13 +99,16 @@ class Pdu:
         faults: NodeFaults,
         *,
         watts: Callable[[str, float], float],
-        on_switch: Callable[[str, float], None],
+        on_switch: Callable[["Pdu", Outlet, float], None],
     ) -> None:
-        """`watts(node, now)`: what one live outlet of this node delivers; `on_switch(node, now)`: one of its changed."""
+        """`watts(node, now)`: what one live outlet of this node delivers; `on_switch(pdu, outlet, now)`: one changed."""
         self.spec = spec
         self.faults = faults
         self.agenda = Agenda()
         self.requests = 0
+        self.dark = False
+        """The breaker above it tripped: its controller has no power either."""
+        self._meters: defaultdict[Oid, Meter] = defaultdict(lambda: Meter(faults))
         self.outlets = {number: Outlet(number=number, node=node) for number, node in sorted(spec.outlets.items())}
         self._mib = MIBS[spec.model]
         self._watts = watts
@@ -104,19 +118,27 @@ class Pdu:
     def get(self, oid: Oid, now: float) -> int | str | None:
         """The value at `oid`; None: there is none."""
         self.agenda.advance(now)
-        if oid == _SYS_DESCR:
-            return self._mib.description
-        if oid == _SYS_NAME:
-            return self.spec.name
+        if oid in (_SYS_DESCR, _SYS_NAME):
+            return self._mib.description if oid == _SYS_DESCR else self.spec.name
+        if oid == self._mib.inlet:
+            drawn = sum(self._delivers(each, now) for each in self.outlets.values())
+            return self._metered(oid, drawn, self._mib.inlet_unit_w)
         found = self._find(oid)
         if found is None:
             return None
         column, outlet = found
         if column == self._mib.power:
-            return round(self._watts(outlet.node, now)) if outlet.state is OutletState.ON else 0
+            return self._metered(oid, self._delivers(outlet, now), 1)
         if column == self._mib.state:
             return self._mib.state_numbers[outlet.state]
         return self._mib.command_numbers[Command(outlet.state)]
+
+    def _metered(self, oid: Oid, watts: float, unit_w: int) -> int | None:
+        shown = self._meters[oid].shown(watts)
+        return None if shown is None else round(shown / unit_w)
+
+    def _delivers(self, outlet: Outlet, now: float) -> float:
+        return self._watts(outlet.node, now) if outlet.state is OutletState.ON else 0.0
 
     def following(self, oid: Oid) -> Oid | None:
         """The first OID after `oid`."""
@@ -157,13 +179,13 @@ class Pdu:
             return
         outlet.state = state
         outlet.switched.append({"at": round(now, 3), "to": state})
-        self._on_switch(outlet.node, now)
+        self._on_switch(self, outlet, now)
 
     def _table(self) -> list[Oid]:
         columns = (self._mib.state, *self._mib.commands)
         rows = [(*column, number) for column in columns for number in self.outlets]
         power = [(*self._mib.power, number, *self._mib.power_suffix) for number in self.outlets]
-        return [_SYS_DESCR, _SYS_NAME, *rows, *power]
+        return [_SYS_DESCR, _SYS_NAME, *rows, *power, self._mib.inlet]
 
     def _find(self, oid: Oid) -> tuple[Oid, Outlet] | None:
         for column, suffix in (

@@ -97,6 +97,9 @@ class _Get(cmdrsp.GetCommandResponder):  # type: ignore[misc]  # pysnmp declares
     def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: ARG002, N803  pysnmp's signature
         """GET."""
         pdu, now = self.cbCtx.pdu(snmpEngine, stateReference)
+        if pdu.dark:
+            self.release_state_information(stateReference)
+            return
         found = [(name, _value(pdu.get(tuple(name), now))) for name, _ in v2c.apiPDU.get_varbinds(PDU)]
         self.send_varbinds(snmpEngine, stateReference, 0, 0, found)
         self.release_state_information(stateReference)
@@ -106,6 +109,9 @@ class _Next(cmdrsp.NextCommandResponder):  # type: ignore[misc]  # pysnmp declar
     def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: ARG002, N803  pysnmp's signature
         """GETNEXT."""
         pdu, now = self.cbCtx.pdu(snmpEngine, stateReference)
+        if pdu.dark:
+            self.release_state_information(stateReference)
+            return
         found = []
         for name, _ in v2c.apiPDU.get_varbinds(PDU):
             following = pdu.following(tuple(name))
@@ -121,6 +127,9 @@ class _Set(cmdrsp.SetCommandResponder):  # type: ignore[misc]  # pysnmp declares
     def handle_management_operation(self, snmpEngine: Any, stateReference: Any, contextName: Any, PDU: Any) -> None:  # noqa: ARG002, N803  pysnmp's signature
         """SET."""
         pdu, now = self.cbCtx.pdu(snmpEngine, stateReference)
+        if pdu.dark:
+            self.release_state_information(stateReference)
+            return
         binds = v2c.apiPDU.get_varbinds(PDU)
         for index, (name, value) in enumerate(binds):
             wrong = pdu.put(tuple(name), int(value), now) if isinstance(value, rfc1902.Integer32) else "wrongValue"

@@ -1,5 +1,6 @@
 """Everything of a hall that is not a BMC: operating systems, switches, PDUs, and the files that say how to reach them."""
 
+import asyncio
 import os
 import secrets
 from pathlib import Path
@@ -49,7 +50,17 @@ class Surroundings:
             for spec in layout.switches
         }
         bmcs = {name: face.bmc for name, face in faces.items()}
-        self.grid = PowerGrid(layout.pdus, bmcs, faults, touch=lambda node: faces[node].touch())
+        self._timer: asyncio.TimerHandle | None = None
+        for face in faces.values():
+            face.bmc.disturbed = face.touch
+        self.grid = PowerGrid(
+            layout.pdus,
+            bmcs,
+            faults,
+            touch=lambda node: faces[node].touch(),
+            breakers=layout.breakers,
+            wake=self._wake,
+        )
         clients = asyncssh.import_authorized_keys(self._client_key.export_public_key().decode())
         self._hosts = [HostFace(face.bmc, clock, clients=clients, touch=face.look) for face in faces.values()]
         self._switch_faces = [SwitchFace(switch, clock, self._switch_key) for switch in self.switches.values()]
@@ -71,6 +82,8 @@ class Surroundings:
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._timer is not None:
+            self._timer.cancel()
         for port in self._ports():
             await port.close()
         self._snmp.close()
@@ -108,13 +121,28 @@ class Surroundings:
         return found
 
     def truth(self, now: float) -> dict[str, Any]:
-        """The ground truth of switches and PDUs."""
+        """The ground truth of switches, PDUs and breakers."""
         for pdu in self.grid.pdus.values():
             pdu.agenda.advance(now)
         return {
             "switches": {name: switch.truth() for name, switch in self.switches.items()},
             "pdus": {name: pdu.truth() for name, pdu in self.grid.pdus.items()},
+            "breakers": self.grid.truth(now),
         }
+
+    def _wake(self, at: float) -> None:
+        """Let the breakers look at `at`; an earlier look stands."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + self._clock.wall_s(max(0.0, at - self._clock.now()))
+        if self._timer is not None and not self._timer.cancelled() and self._timer.when() <= when:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self.grid.settle(self._clock.now())
 
     def _switch(self, switch: Switch, files: dict[str, str]) -> dict[str, Any]:
         return {

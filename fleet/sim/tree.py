@@ -60,7 +60,7 @@ class Tree:
         if resource is not None:
             body = resource.render(fill_for(self._bmc, now))
             return Answer(status=200, body=self._bmc.fittings.dressed(path, body))
-        if fitting := self._bmc.fittings.get(path):
+        if fitting := self._bmc.fittings.get(path, now):
             return fitting
         if path.startswith(INVENTORY):
             return self._inventory(path, now, expanded=False)

@@ -282,8 +282,9 @@ class Updates:
         staged = self._box.dialect is Dialect.OPENBMC and any(p.part.ending is Ending.AWAIT for p in run.picks)
         if staged:
             run.task.state = TaskState.STOPPING
-            paused = f"The task with id {run.task.number} has been paused."
-            run.task.messages.append(message("TaskEvent.1.0.TaskPaused", paused, (run.task.number,)))  # field guide 1.3
+            # bmcweb says so of a staged image: it waits for a power cycle (field guide 1.3)
+            paused = f"The task with Id '{run.task.number}' has been paused."
+            run.task.messages.append(message("TaskEvent.1.0.3.TaskPaused", paused, (run.task.number,)))
         else:
             run.task.end(now, TaskState.COMPLETED, "OK", _completed(self._box.dialect, run.task))
         if any(pick.part.ending is Ending.AT_REBOOT for pick in run.picks):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.clock import as_utc
 from fleet.drivers.redfish.driver import TransportMaker
-from fleet.edges import Outlet
+from fleet.edges import Outlet, PduMeter
 from fleet.errors import UsageError
 from fleet.limits import Limits
 from fleet.sim.bmc import Bmc, BoxSpec
 from fleet.sim.boxmodel import box_names, load_box
 from fleet.sim.faults import FaultBook
+from fleet.sim.grid import introduce
 from fleet.sim.layout import complete_box
 from fleet.twin.clock import VirtualClock
 from fleet.twin.port import Port, Puller, nobody_serves
@@ -73,6 +74,7 @@ class TwinHall:
             self.bmcs[str(node.id)] = bmc
             port = Port(bmc, spec.clock, origin=self._origin, puller=spec.puller)
             self._ports[node.bmc.address, node.bmc.port] = port
+        introduce(self.bmcs.values())
         self._power = _power(spec, self.bmcs, self._origin) if any(pdu.mib for pdu in spec.pdus) else None
 
     def _bmc(self, spec: TwinSpec, node: Node) -> Bmc:
@@ -88,6 +90,7 @@ class TwinHall:
             feeds=tuple(map(str, node.feeds)),
             versions=spec.versions.get(str(node.id), {}),
             host_address="127.0.0.1",
+            chassis=node.chassis or "",
         )
         return Bmc(
             complete_box(box),
@@ -110,6 +113,10 @@ class TwinHall:
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """The outlets that feed a node; none where one of its feeds cannot be switched."""
         return self._power.outlets(node) if self._power is not None else ()
+
+    def meters(self) -> tuple[PduMeter, ...]:
+        """The inlets of those PDUs."""
+        return self._power.meters() if self._power is not None else ()
 
     def truth(self) -> dict[str, Any]:
         """The ground truth, as a hall over TLS tells it (fleet.sim.truth), but for what only a process has."""

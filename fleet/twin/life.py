@@ -11,7 +11,7 @@ from fleet import events as ev
 from fleet.drivers.edges import HallEdges, Whereabouts
 from fleet.drivers.redfish import RedfishDriver
 from fleet.drivers.slurm import NoScheduler
-from fleet.edges import Outlet
+from fleet.edges import Outlet, PduMeter
 from fleet.engine import Engine, Ledger, Watcher
 from fleet.events import Event, Recorded, RolloutId
 from fleet.executor import LocalExecutor
@@ -137,6 +137,10 @@ class _Edges(HallEdges):
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """See fleet.edges.Edges."""
         return self._hall.outlets(node)
+
+    def meters(self) -> tuple[PduMeter, ...]:
+        """See fleet.edges.MetersFeeds."""
+        return self._hall.meters()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from fleet.drivers.pdu import MIBS, OutletMap, PduOutlets, SnmpOutlet
+from fleet.drivers.pdu import MIBS, OutletMap, PduOutlets, SnmpMeter, SnmpOutlet
 from fleet.drivers.snmp import Endpoint, Oid, Snmp, SnmpUser
-from fleet.edges import Outlet
+from fleet.edges import Outlet, PduMeter
 from fleet.errors import NodeFault, Reason
 from fleet.sim.bmc import Bmc
 from fleet.sim.faults import FaultBook
@@ -61,12 +61,17 @@ class TwinPower:
                 for pdu, outlets in found
             ),
             clock=clock,
+            mates={NodeId(name): tuple(NodeId(mate.spec.name) for mate in bmc.mates) for name, bmc in bmcs.items()},
         )
 
     def outlets(self, node: Node) -> tuple[Outlet, ...]:
         """As fleet.drivers.pdu.OutletMap."""
         found = self._map.outlets(node)
         return tuple(replace(each, snmp=self._wire) for each in found if isinstance(each, SnmpOutlet))
+
+    def meters(self) -> tuple[PduMeter, ...]:
+        """As fleet.drivers.pdu.OutletMap."""
+        return tuple(replace(each, snmp=self._wire) for each in self._map.meters() if isinstance(each, SnmpMeter))
 
 
 def _fed(pdu: Pdu, bmcs: Mapping[str, Bmc]) -> dict[int, NodeId]:

@@ -54,6 +54,7 @@ def read_platform(path: Path) -> Platform:
                 for key, value in reader.mapping("components").items()
             },
             ac_cycle=_ac_cycle(reader),
+            power_sensor=reader.text("power_sensor", default=""),
             media=_media(reader.mapping("media")),
             restores=frozenset(value.choice(Setting) for value in reader.sequence("restores")),
             timings=_timings(reader.mapping("timings")),

@@ -49,6 +49,7 @@ COLUMNS: Mapping[str, Callable[[Entry], str]] = {
     "reading": lambda entry: (entry.seen.reading if entry.seen else Reading.NONE).value,
     "origin": _of_sighting(lambda seen: seen.origin.value),
     "rollout": _of_sighting(lambda seen: seen.rollout),
+    "chassis": lambda entry: entry.node.chassis or "",
 }
 """Heading -> what stands under it. New ones are added at the end."""
 

@@ -41,6 +41,7 @@ def _node(entry: Entry) -> dict[str, Any]:
         "profile": node.profile,
         "tenant": node.tenant,
         "nvlink_domain": node.nvlink_domain,
+        "chassis": node.chassis,
         "serial": node.serial,
         "uuid": node.uuid,
         "labels": dict(node.labels),

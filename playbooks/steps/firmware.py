@@ -5,6 +5,7 @@ Follows the life cycle of the field guide, section 1.7. A task's end is a hint (
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fleet.activation import NotOffered, plan_activation
 from fleet.errors import NodeFault, Reason, Transient
@@ -13,10 +14,11 @@ from fleet.ports import BootMarker, Restarted, TaskPhase, TaskReading, UpdateOrd
 from fleet.recipe import GIVEN_UP
 from fleet.step import Deferred, Disrupts, Met, NodeContext, Unmet
 from fleet.target import Target
-from inventory.baseline import ComponentDiff
+from inventory.baseline import Activation, ComponentDiff
 from inventory.observed import FirmwareItem
 from playbooks.registry import step
-from playbooks.steps.power import ACTIONS, post_left_s
+from playbooks.steps.hosts import post_left_s, post_over
+from playbooks.steps.power import ACTIONS, cycle_ac
 from playbooks.steps.slots import at_rest, hold_copies
 from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, ready
 
@@ -288,7 +290,10 @@ class FirmwareActivate:
         for action in actions:
             # Never cut power or reset a BMC while anything may be flashing (field guide B.7).
             await calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
-            await ACTIONS[action](ctx)
+            if action is Activation.AC_CYCLE:
+                await cycle_ac(ctx, partial(_by_another, ctx, flashed))
+            else:
+                await ACTIONS[action](ctx)
         # A BIOS shows its version when its first POST is over, not before (F44; field guide 1.10, 1.14).
         give_up = ctx.clock.now() + post_left_s(ctx) + _SETTLE_S
         while ctx.clock.now() < give_up:
@@ -298,6 +303,15 @@ class FirmwareActivate:
             except Transient as transient:
                 ctx.progress(None, f"not readable yet: {transient}")
             await ctx.clock.sleep(30.0)
+
+
+async def _by_another(ctx: NodeContext, flashed: Mapping[str, Target]) -> bool:
+    """Whether the AC cycle of another node of its chassis has brought everything into force."""
+    await post_over(ctx)
+    try:
+        return not _lacking(flashed, (await ctx.observe()).items)
+    except Transient:
+        return False
 
 
 def _lacking(flashed: Mapping[str, Target], items: Sequence[FirmwareItem]) -> str:

@@ -17,8 +17,8 @@ from fleet.gate import Aborted, Parked
 from fleet.ports import BootMedia, PowerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
+from playbooks.steps.hosts import host_off, host_on, of_try, post_left_s
 from playbooks.steps.login import COMMAND_S, require_this_machine, text_of
-from playbooks.steps.power import host_off, host_on, of_try, post_left_s
 from playbooks.steps.waiting import again
 
 Answer = TypeVar("Answer")

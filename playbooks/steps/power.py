@@ -1,7 +1,6 @@
 """Power actions that activate firmware. Each is announced first, done once, and proven by what the machine says afterwards."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import count, takewhile
 
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import Json
@@ -9,23 +8,18 @@ from fleet.outlets import cut_begun, cut_over, cycle_outlets, draws_w, give_up, 
 from fleet.ports import BootMarker, PowerAction, PowerState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
-from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, power_reaches, ready, returned
+from playbooks.steps.chassis import whole_chassis
+from playbooks.steps.hosts import LOOK_S, TRIES, host_off, host_on, ignored, may_begin, post_over
+from playbooks.steps.restorepolicy import keep_off, left_off, put_back
+from playbooks.steps.waiting import again, marker_json, power_reaches, ready, returned
 
-_FORCE_S = 120.0
-_ON_S = 180.0
-_LOOK_S = 60.0
-"""For a look at a state that should be there already: long enough that one answer lost or late decides nothing."""
-_TRIES = 3
-"""A power action that is accepted and ignored is issued again at most twice (F41)."""
-
-
-def _ignored(why: str) -> NodeFault:
-    return NodeFault(Reason.POWER_IGNORED, f"{why} (F41); an AC cycle may be needed")
+Enough = Callable[[], Awaitable[bool]]
+"""Whether what an AC cycle is for has come about without it."""
 
 
 async def reset_bmc(ctx: NodeContext) -> None:
     """Restart the BMC and wait until it is whole again."""
-    await _may_begin(ctx, "bmc-reset")
+    await may_begin(ctx, "bmc-reset")
     await _restart(ctx, "bmc-reset", ctx.bmc.reset_bmc)
 
 
@@ -38,23 +32,39 @@ async def cycle_dc(ctx: NodeContext) -> None:
         ctx.progress(None, "the host was off before; it stays on so that its versions can be read")
 
 
-async def cycle_ac(ctx: NodeContext) -> None:
-    """Host off, then an AC cycle by the machine's own action or else by its outlets, then the host on again (field guide 2.2)."""
+async def _never() -> bool:
+    return False
+
+
+async def cycle_ac(ctx: NodeContext, enough: Enough = _never) -> None:
+    """Host off, then an AC cycle by the machine's own action or else by its outlets, then the host on again (field guide 2.2).
+
+    A node of a shared chassis waits for its turn, and until all the others are held. `enough`: see `whole_chassis`.
+    """
+    async with whole_chassis(ctx, begun=ctx.announced("host-off"), enough=enough) as needed:
+        if needed:
+            await _cycle_ac(ctx)
+
+
+async def _cycle_ac(ctx: NodeContext) -> None:
     try:
         if Activation.AC_CYCLE in ctx.bmc.offers():
             await host_off(ctx)
+            await keep_off(ctx)
             await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
         else:
             await _cycle_feeds(ctx)
     except NodeFault as fault:
-        if fault.reason in _NOT_CYCLED:
-            await _on_again(ctx, fault)
+        await _as_it_was(ctx, fault, touch=fault.reason in _NOT_CYCLED)
         raise
     except Transient as silent:
         unheard = NodeFault(Reason.UNREACHABLE, str(silent))
-        await _on_again(ctx, unheard)
+        await _as_it_was(ctx, unheard, touch=True)
         raise unheard from silent
+    changed = await put_back(ctx)
     await host_on(ctx)
+    if changed is not None:
+        raise changed
 
 
 _NOT_CYCLED = frozenset(
@@ -63,14 +73,22 @@ _NOT_CYCLED = frozenset(
 """Faults of an AC cycle after which the host may be turned on: after the others something flashes, or it is another machine."""
 
 
-async def _on_again(ctx: NodeContext, fault: NodeFault) -> None:
-    """The cycle was refused or ignored, but the host is off because of us. Both faults are told if it stays off."""
+async def _as_it_was(ctx: NodeContext, fault: NodeFault, *, touch: bool) -> None:
+    """The cycle was refused or ignored, but the host is off because of us, and its policy changed. All is told that stays so.
+
+    Without `touch` nothing is done: it flashes, or it is another machine.
+    """
     if not ctx.announced("host-off"):
         return
-    try:
-        await host_on(ctx)
-    except NodeFault as dark:
-        raise NodeFault(fault.reason, f"{fault}; {dark}") from fault
+    changed = await put_back(ctx) if touch else None
+    also = [str(changed) if changed is not None else left_off(ctx)]
+    if touch:
+        try:
+            await host_on(ctx)
+        except NodeFault as dark:
+            also.append(str(dark))
+    if told := "; ".join(filter(None, also)):
+        raise NodeFault(fault.reason, f"{fault}; {told}") from fault
 
 
 async def _cycle_feeds(ctx: NodeContext) -> None:
@@ -86,6 +104,7 @@ async def _cycle_feeds(ctx: NodeContext) -> None:
 
     before = await ctx.once("outlet-draw", draws, prepare=idle, reconcile=draws)
     await host_off(ctx)
+    await keep_off(ctx)
 
     async def prepare() -> Json:
         # Between here and the first outlet nothing may start: what is written when the power goes is cut (field guide B.7).
@@ -118,7 +137,7 @@ async def _off_and_idle(ctx: NodeContext) -> None:
     """Nothing flashes, it is the planned machine, and its host is off; or a fault that says what is not so."""
     await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
     await ctx.require_identity()
-    if not await power_reaches(ctx, PowerState.OFF, _LOOK_S):
+    if not await power_reaches(ctx, PowerState.OFF, LOOK_S):
         raise NodeFault(Reason.POWER_IGNORED, "the host is on again although it was turned off: its feeds were not cut")
 
 
@@ -154,13 +173,13 @@ async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[
     async def once() -> Json:
         return await ctx.once(effect, act, prepare=prepare, reconcile=reconcile)
 
-    await again(ctx, _TRIES, 60.0, once, _ignored)
+    await again(ctx, TRIES, 60.0, once, ignored)
 
 
 async def warm_reset(ctx: NodeContext) -> None:
     """Restart the host without dropping DC power; firmware that the next POST applies is applied by it."""
-    await _post_over(ctx)
-    await _may_begin(ctx, "host-on")
+    await post_over(ctx)
+    await may_begin(ctx, "host-on")
 
     async def prepare() -> Json:
         return {"marker": await marker_json(ctx)}
@@ -180,100 +199,7 @@ async def warm_reset(ctx: NodeContext) -> None:
     async def once() -> Json:
         return await ctx.once("host-on", act, prepare=prepare, reconcile=reconcile)
 
-    await again(ctx, _TRIES, 60.0, once, _ignored)
-
-
-async def host_off(ctx: NodeContext, effect: str = "host-off") -> str:
-    """Shut the host down, by force if it does not listen; its state before. `effect`: where a step does so more than once."""
-    timings = ctx.bmc.profile.timings
-    if not ctx.announced(effect):
-        await _post_over(ctx)
-    await _may_begin(ctx, effect)
-
-    async def act(_intent: Json) -> Json:
-        was = await ctx.bmc.power_state()
-        is_off = was is PowerState.OFF or (
-            await _asked_to_shut_down(ctx) and await power_reaches(ctx, PowerState.OFF, timings.power_off_s)
-        )
-        if not is_off:
-            await ctx.bmc.power(PowerAction.FORCE_OFF)
-            if not await power_reaches(ctx, PowerState.OFF, _FORCE_S):
-                raise Transient("the host stays on after ForceOff was accepted")
-        return {"was": was.value}
-
-    async def reconcile(_intent: Json) -> Json | None:
-        # Off is off, whoever did it; on means that turning it off again is no second effect.
-        off = await power_reaches(ctx, PowerState.OFF, _LOOK_S)
-        return {"was": PowerState.ON.value} if off else None
-
-    async def once() -> Json:
-        return await ctx.once(effect, act, prepare=_nothing, reconcile=reconcile)
-
-    result = await again(ctx, _TRIES, 30.0, once, _ignored)
-    return str(result["was"])
-
-
-async def _asked_to_shut_down(ctx: NodeContext) -> bool:
-    """Whether the BMC passed it on: some offer no graceful shutdown, some refuse it while no OS listens."""
-    try:
-        await ctx.bmc.power(PowerAction.SHUT_DOWN)
-    except NodeFault as refused:
-        if refused.reason not in {Reason.NO_ACTIVATION, Reason.POWER_IGNORED}:
-            raise
-        ctx.progress(None, f"{refused}; by force then")
-        return False
-    return True
-
-
-async def host_on(ctx: NodeContext, effect: str = "host-on") -> None:
-    """Turn the host on. `effect`: as for `host_off`."""
-
-    async def act(_intent: Json) -> Json:
-        await ctx.bmc.power(PowerAction.ON)
-        if not await power_reaches(ctx, PowerState.ON, _ON_S):
-            raise Transient("the host stays off after On was accepted")
-        return {"at": ctx.clock.now()}
-
-    async def reconcile(_intent: Json) -> Json | None:
-        # The time may be later than the truth, never earlier: the wait for POST counts from it.
-        on = await power_reaches(ctx, PowerState.ON, _ON_S)
-        return {"at": ctx.clock.now()} if on else None
-
-    async def once() -> Json:
-        return await ctx.once(effect, act, prepare=_nothing, reconcile=reconcile)
-
-    await again(ctx, _TRIES, 60.0, once, lambda why: _ignored(f"the host was switched off and is still off: {why}"))
-
-
-async def _nothing() -> Json:
-    """An intent that needs no evidence: the power state itself tells."""
-    return {}
-
-
-async def _may_begin(ctx: NodeContext, effect: str) -> None:
-    """A safe point before a sequence of power actions; never within one: a host that was switched off is switched on again."""
-    if not ctx.announced(effect):
-        await at_the_gate(ctx, lambda: calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s))
-
-
-def of_try(effect: str, number: int) -> str:
-    """Its name in the `number`th try (from 1) of a step that needs a power cycle for each of its tries."""
-    return effect if number == 1 else f"{effect} try {number}"
-
-
-def post_left_s(ctx: NodeContext) -> float:
-    """Seconds until the POST that we last caused is over, at the latest."""
-    tries = (ctx.latest(of_try("host-on", number)) for number in count(1))
-    began = [float(on["at"]) for on in takewhile(lambda on: on is not None, tries) if on is not None]
-    return max(0.0, max(began) + ctx.bmc.profile.timings.post_s - ctx.clock.now()) if began else 0.0
-
-
-async def _post_over(ctx: NodeContext) -> None:
-    """Interrupting the first POST after an update may brick a board (F44): wait until it is over."""
-    rest_s = post_left_s(ctx)
-    if rest_s > 0:
-        ctx.progress(None, "waiting for POST to be over")
-        await ctx.clock.sleep(rest_s)
+    await again(ctx, TRIES, 60.0, once, ignored)
 
 
 ACTIONS: Mapping[Activation, Callable[[NodeContext], Awaitable[object]]] = {

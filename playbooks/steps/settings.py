@@ -12,7 +12,7 @@ from fleet.profile import Setting
 from fleet.recipe import KEEP
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
-from playbooks.steps.power import post_left_s
+from playbooks.steps.hosts import post_left_s
 from playbooks.steps.waiting import again
 
 _SETTLE_S = 600.0

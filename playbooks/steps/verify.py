@@ -8,7 +8,7 @@ from fleet.errors import NodeFault, Reason
 from fleet.events import Json
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
-from playbooks.steps.power import post_left_s
+from playbooks.steps.hosts import post_left_s
 from playbooks.steps.waiting import again
 
 _TRIES, _AGAIN_S = 5, 60.0

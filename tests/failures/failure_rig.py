@@ -122,6 +122,8 @@ class Site:
     profile: Profile | None = None
     """In place of the profile that the survey finds."""
     edges: Edges | None = None
+    chassis: Mapping[str, Sequence[str]] | None = None
+    """As the whole inventory has them; None: as these nodes do."""
     state: RolloutState = field(default_factory=lambda: RolloutState(rollout=ROLLOUT))
     """As the last process left it."""
     events: list[Event] = field(default_factory=list)
@@ -228,6 +230,7 @@ class Site:
                     sizes={image: image.stat().st_size for image in images},
                     downgrade=downgrade,
                 ),
+                chassis=self.chassis,
             )
             await ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
             await ledger.record(
@@ -383,8 +386,9 @@ async def site(
     ports: tuple[int, ...] = (),
     serials: tuple[str, ...] = (),
     fused: Mapping[str, int] | None = None,
+    chassis: str = "",
 ) -> AsyncIterator[Site]:
-    """Nodes gpu1, gpu2 ... of these models; `pins`: trusted by fingerprint instead of the hall's authority."""
+    """Nodes gpu1, gpu2 ... of these models; `pins`: trusted by fingerprint instead of the hall's authority; `chassis`: all share one."""
     boxes = tuple(
         BoxSpec(
             name=f"gpu{n}",
@@ -394,6 +398,7 @@ async def site(
             serial=serials[n - 1] if serials else "",
             versions=versions or {},
             fused=fused or {},
+            chassis=chassis,
         )
         for n, model in enumerate(models, 1)
     )
@@ -412,4 +417,5 @@ def declared(hall: Hall, name: str, *, pins: bool = False) -> Node:
     listed = json.loads((hall.spec.directory / "hall.json").read_text())["bmcs"][name]
     tls = Tls(fingerprint=listed["fingerprint"]) if pins else Tls(ca=hall.spec.directory / "ca.pem")
     bmc = Bmc(address=face.address, port=face.port, credential=CredentialId("bmc"), tls=tls)
-    return Node(id=NodeId(name), model=face.bmc.spec.model, rack=RackId("r1"), slot=1, feeds=(FeedId("A"),), bmc=bmc)
+    model, chassis = face.bmc.spec.model, face.bmc.spec.chassis or None
+    return Node(id=NodeId(name), model=model, rack=RackId("r1"), slot=1, feeds=(FeedId("A"),), bmc=bmc, chassis=chassis)

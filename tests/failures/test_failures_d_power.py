@@ -7,10 +7,8 @@ from failure_rig import (
     CONFIRMED,
     DGX,
     INVENTORY,
-    SMC,
     Site,
     ended,
-    error,
     fed_by_a_pdu,
     harmless,
     http,
@@ -29,7 +27,6 @@ from fleet.events import Event
 from fleet.journal import SqliteJournal
 from fleet.state import NodeStatus
 from fleet.vendors import profile_named
-from inventory.baseline import Activation
 from playbooks.steps.power import cycle_ac
 
 IGNORED = (NodeStatus.QUARANTINED, Reason.POWER_IGNORED.value)
@@ -59,65 +56,6 @@ async def test_f41_a_host_that_never_obeys_holds_the_node(tmp_path: Path) -> Non
         assert ended(await place.rolled_out(place.component(DGX, "bios"))) == IGNORED
         assert len(resets(place.truth(), "host")) == 6
         assert (place.truth()["host_power"], resets(place.truth(), "ac")) == ("On", [])
-        assert harmless(place.truth())
-
-
-@mode(
-    "F42",
-    symptom="An AC cycle is refused because the host is on; a power manager turns it on again and again.",
-    answer=Answer.HELD,
-    does="The host is off, seen twice, before an AC cycle is asked for. On again, or refused: no loop; the host is"
-    " turned on and the node is held."
-    " The restore policy is left as it is.",
-)
-async def test_f42_an_ac_cycle_comes_after_the_host_is_off(tmp_path: Path) -> None:
-    async with site(tmp_path, SMC) as place:
-        wish = place.component(SMC, "bios", activation=Activation.AC_CYCLE)
-        assert ended(await place.rolled_out(wish)) == CONFIRMED
-        done = [reset["what"] for reset in place.truth()["resets"]]
-        assert done == ["host", "ac", "bmc", "host"]
-        assert harmless(place.truth())
-
-
-@mode("F42")
-async def test_f42_a_refused_ac_cycle_leaves_the_host_on(tmp_path: Path) -> None:
-    no = http(AC, status=400, body=error("Oem.ChassisPowerStateOffRequired", "off first"))
-    async with site(tmp_path, SMC, rules=[no]) as place:
-        node = await place.rolled_out(place.component(SMC, "bios", activation=Activation.AC_CYCLE))
-        assert ended(node) == IGNORED
-        assert "off first" in node.message
-        assert (place.truth()["host_power"], resets(place.truth(), "ac")) == ("On", [])
-        assert harmless(place.truth())
-
-
-@mode("F42")
-async def test_f42_a_host_that_somebody_turns_on_again_is_not_fought_over(tmp_path: Path) -> None:
-    async with site(tmp_path, SMC) as place:
-        box, clock = place.hall.bmcs["gpu1"], place.hall.clock
-
-        def meddle(event: Event) -> None:
-            if isinstance(event, ev.EffectRecorded) and event.effect.endswith("/host-off"):
-                box.host.reset("On", clock.now())
-
-        place.on_event = meddle
-        node = await place.rolled_out(place.component(SMC, "bios", activation=Activation.AC_CYCLE))
-        assert ended(node) == IGNORED
-        assert "something turned it on" in node.message
-        assert (place.truth()["host_power"], resets(place.truth(), "ac")) == ("On", [])
-        assert harmless(place.truth())
-
-
-@mode(
-    "F43",
-    symptom="The host turns itself on after a BMC restart or an AC cycle.",
-    answer=Answer.MASTERED,
-    does="Being on already is what was wanted; its POST is counted from then, and not interrupted.",
-)
-async def test_f43_a_host_that_turns_itself_on_is_welcome(tmp_path: Path) -> None:
-    async with site(tmp_path, SMC, rules=[rule("host-powers-on")]) as place:
-        wish = place.component(SMC, "bios", activation=Activation.AC_CYCLE)
-        assert ended(await place.rolled_out(wish)) == CONFIRMED
-        assert place.truth()["host_power"] == "On"
         assert harmless(place.truth())
 
 

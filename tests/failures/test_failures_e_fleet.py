@@ -25,14 +25,6 @@ from inventory.baseline import ComponentBaseline
 from inventory.model import Credential, CredentialId, SecretRef
 from playbooks.steps.image import OsImage
 
-not_handled(
-    "F51",
-    symptom="Nodes share a chassis: the AC cycle of one takes its neighbours along.",
-    does="Racks and feeds limit how many nodes are out at once, and an outlet that feeds more than its node is"
-    " refused by what it draws; a"
-    " shared chassis is not known to the inventory and not locked.",
-)
-
 
 @mode(
     "F52",

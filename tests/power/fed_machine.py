@@ -8,6 +8,7 @@ from support.machine import AWAY_S, Machine, Process
 from fleet.edges import OutletState
 from fleet.errors import OutcomeUnknown, Transient
 from fleet.ports import PowerState
+from fleet.watts import PowerReading
 from inventory.baseline import Activation
 
 DRAINED_S = 30.0
@@ -72,10 +73,11 @@ class ModelOutlet:
         await self._pass()
         return OutletState.ON if self.name in self.machine.live else OutletState.OFF
 
-    async def power_w(self) -> float | None:
+    async def reading(self) -> PowerReading | None:
         """2 kW with the host on, 60 W without; always 2 kW where it feeds another machine."""
         await self._pass()
-        return 2000.0 if self.elsewhere or self.machine.power is PowerState.ON else 60.0
+        watts = 2000.0 if self.elsewhere or self.machine.power is PowerState.ON else 60.0
+        return PowerReading(watts=watts, at=self.machine.clock.now())
 
     async def switch(self, wanted: OutletState) -> None:
         """See fleet.edges.Outlet.switch."""

@@ -45,6 +45,7 @@ def document(*models: str, **more: Any) -> dict[str, Any]:
             for box in boxes
             for n, (name, _, pattern) in enumerate(leaves)
         ],
+        "breakers": more.get("breakers", []),
     }
 
 
@@ -106,6 +107,7 @@ async def open_journey(
         switches=layout.switches,
         pdus=layout.pdus,
         links=layout.links,
+        breakers=layout.breakers,
         directory=directory,
         speed=speed,
         faults=read_faults({"faults": "test", "rules": rules}, "test"),

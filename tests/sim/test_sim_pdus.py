@@ -62,12 +62,12 @@ async def snmp(opened: Open) -> AsyncIterator[Snmp]:
 
 async def test_both_feeds_off_and_on_is_an_ac_cycle(snmp: Snmp) -> None:
     state, watts = (*RARITAN.state, 1), (*RARITAN.power, 1, 5)
-    assert await snmp.ask(get_cmd, "pdu-A", (state,), (watts,)) == (None, "0", ["7", "1950"])
+    assert await snmp.ask(get_cmd, "pdu-A", (state,), (watts,)) == (None, "0", ["7", "1037"])
     assert await snmp.ask(set_cmd, "pdu-A", ((*RARITAN.commands[0], 1), 0)) == (None, "0", ["0"])
     assert await snmp.ask(get_cmd, "pdu-A", (state,), (watts,)) == (None, "0", ["8", "0"])
     node = snmp.journey.truth()["nodes"]["gpu1"]
     assert (node["ac_cuts"], node["phase"], node["host_power"]) == (0, "ready", "On")
-    assert (await snmp.ask(get_cmd, "pdu-B", ((*APC.power, 1),)))[2] == ["3900"]
+    assert (await snmp.ask(get_cmd, "pdu-B", ((*APC.power, 1),)))[2] == ["2074"]
     assert (await snmp.ask(set_cmd, "pdu-B", ((*APC.commands[0], 1), 2)))[0] is None
     node = snmp.journey.truth()["nodes"]["gpu1"]
     assert (node["ac_cuts"], node["host_power"]) == (1, "Off")
@@ -98,7 +98,9 @@ def pdu(rules: list[dict[str, Any]] | None = None) -> tuple[Pdu, list[tuple[str,
     seen: list[tuple[str, float]] = []
     faults: NodeFaults = read_faults({"faults": "t", "rules": rules or []}, "t").of_node(node="p", model="m", rack="r")
     spec = PduSpec(name="p", outlets={1: "gpu1", 2: "gpu2"})
-    return Pdu(spec, faults, watts=lambda *_: 100.4, on_switch=lambda node, at: seen.append((node, at))), seen
+    return Pdu(
+        spec, faults, watts=lambda *_: 100.4, on_switch=lambda _, outlet, at: seen.append((outlet.node, at))
+    ), seen
 
 
 def test_a_cycle_switches_off_and_ten_seconds_later_on() -> None:

@@ -411,8 +411,8 @@ PLANTED: tuple[Bug, ...] = (
         edits=(
             Edit(
                 "fleet/runner.py",
-                "        if self._around.plan.caps.on_failure is not OnFailure.ROLL_BACK_NODE or fault.reason in _HANDS_OFF:",
-                "        if fault.reason in _HANDS_OFF:",
+                "        if self._around.plan.caps.on_failure is not OnFailure.ROLL_BACK_NODE or fault.reason in HANDS_OFF:",
+                "        if fault.reason in HANDS_OFF:",
             ),
         ),
     ),

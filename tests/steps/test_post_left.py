@@ -11,7 +11,7 @@ from support.steps import LeapClock
 from fleet import events as ev
 from fleet.ports import Bmc
 from fleet.profile import Profile
-from playbooks.steps.power import post_left_s
+from playbooks.steps.hosts import post_left_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from fleet.drivers.redfish.channel import OK, Reply
 from fleet.drivers.redfish.document import NOTHING, Document
 from fleet.drivers.redfish.firmware import Expansion
 from fleet.drivers.redfish.layout import Layout
+from fleet.drivers.redfish.meter import Meter
 from fleet.errors import NodeFault, Reason, Transient, UsageError
 from fleet.ports import (
     BootMarker,
@@ -36,6 +37,7 @@ from fleet.ports import (
 )
 from fleet.profile import Force, Profile, Setting
 from fleet.slots import SlotReading
+from fleet.watts import PowerReading
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -48,7 +50,7 @@ _STUBS = frozenset({Reason.UNKNOWN_HARDWARE, Reason.PROTOCOL})
 
 
 class RedfishBmc:
-    """See `fleet.ports`: Bmc, BootMedia, SideEffects, TwoSlots."""
+    """See `fleet.ports`: Bmc, BootMedia, SideEffects, TwoSlots, RestoresPower, MetersPower."""
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class RedfishBmc:
         self._before: Layout | None = None
         """As it was before the last restart."""
         self._expansion = Expansion(query="")
+        self._meter = Meter()
         self._finished: set[str] = set()
         self._finished_login = 0
         self._known: frozenset[str] = frozenset()
@@ -92,6 +95,7 @@ class RedfishBmc:
         """See `fleet.ports.Bmc.reconnect`."""
         self._before, self._layout = self._layout or self._before, None
         self._finished.clear()
+        self._meter = Meter()
         await self._access.forget()
         try:
             await self._connect(after_restart=True)
@@ -244,6 +248,18 @@ class RedfishBmc:
         """See `fleet.ports.TwoSlots.copy_by_itself`."""
         await self._found()
         await slots.set_automatic(self._access, self._expansion, root, enabled=enabled)
+
+    async def restore_policy(self) -> str:
+        """See `fleet.ports.RestoresPower.restore_policy`."""
+        return document.text(await self._access.get((await self._found()).system), "PowerRestorePolicy")
+
+    async def set_restore_policy(self, policy: str) -> None:
+        """See `fleet.ports.RestoresPower.set_restore_policy`."""
+        await settings.put_back(self._access, await self._found(), Setting.POWER_RESTORE_POLICY, policy)
+
+    async def power_reading(self) -> PowerReading | None:
+        """See `fleet.ports.MetersPower.power_reading`."""
+        return await self._meter.read(self._access, (await self._found()).system, self._profile.power_sensor)
 
     async def insert_media(self, url: str) -> None:
         """See `fleet.ports.BootMedia.insert_media`."""
