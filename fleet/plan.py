@@ -18,7 +18,7 @@ from fleet.grouping import Member, kind_of, roomy, sizes, split, stage_of, stand
 from fleet.policy.risk import rounds as rounds_of
 from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, resolve
-from fleet.ports import UpdateReadiness
+from fleet.ports import Condition, UpdateReadiness
 from fleet.profile import Profile, Rollback
 from fleet.step import StepSpec
 from fleet.target import Target
@@ -41,6 +41,8 @@ class Survey:
     offers: frozenset[Activation] = frozenset()
     readiness: UpdateReadiness | None = None
     """Whether it would take an image now; None if that could not be read."""
+    condition: Condition | None = None
+    """Parts, clock, media, power supplies; None if that could not be read."""
     reason: Reason | None = None
     """Why the node cannot be planned, if the reading itself failed."""
     message: str = ""
@@ -73,6 +75,15 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something to know of a node that refuses it nothing."""
+
+    topic: str
+    """What the plan groups by (fleet.notes.Topic)."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedNode:
     """One node of the plan."""
 
@@ -92,6 +103,9 @@ class PlannedNode:
     """The unit that is begun and ended whole, such as an NVLink domain; empty: the node alone."""
     stage: int = 0
     """Its place in the order of the unit."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Part -> serial number, as far as they could be read: the next plan compares with them (F58)."""
+    notes: tuple[Note, ...] = ()
     reason: str = ""
     message: str = ""
 
@@ -209,6 +223,8 @@ def _node_json(node: PlannedNode) -> Json:
         "uuid": node.uuid,
         "model": node.model,
         "before": dict(node.before),
+        "parts": dict(node.parts),
+        "notes": [[note.topic, note.text] for note in node.notes],
         "reason": node.reason,
         "message": node.message,
     }
@@ -223,8 +239,9 @@ def _node_from(data: Json) -> PlannedNode:
         tenant=data.get("tenant", ""),
         nvlink_domain=data.get("nvlink_domain", ""),
     )
-    rest = {key: value for key, value in data.items() if key not in {item.name for item in fields(Domains)}}
-    return PlannedNode(domains=domains, **rest)
+    rest = {key: value for key, value in data.items() if key not in {"notes", *(item.name for item in fields(Domains))}}
+    notes = tuple(Note(topic=topic, text=text) for topic, text in data.get("notes", ()))
+    return PlannedNode(domains=domains, notes=notes, **rest)
 
 
 def _recipe_json(recipe: Recipe) -> Json:

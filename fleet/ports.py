@@ -5,12 +5,12 @@ docstring says so, `OutcomeUnknown`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from fleet.profile import ComponentProfile, Profile, Setting
+from fleet.profile import ComponentProfile, Obstacle, Profile, Setting
 from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
@@ -115,6 +115,22 @@ class BootMarker:
     system_last_reset: str
     session: str
     """Path of the session we held: sessions do not outlive the BMC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What a plan asks of a machine beside its firmware (field guide 1.7). What could not be read says nothing either way."""
+
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Part -> SerialNumber, as `GPU_SXM_3` -> `1652923003067`."""
+    ahead_s: float | None = None
+    """The BMC's clock minus ours."""
+    media: tuple[str, ...] = ()
+    """Ids of virtual media that are inserted. Never what: a URL may carry a password."""
+    supplies: tuple[str, ...] = ()
+    """What is not well with the power supplies: "PSU3 (Critical)", "redundancy PowerSupplies (Warning)"."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """Those of the profile that stand in the way now."""
 
 
 class Restarted(StrEnum):
@@ -237,6 +253,14 @@ class SideEffects(Protocol):
 
     async def put_back(self, what: Setting, value: str) -> None:
         """Change one setting to what `settings` said of it before, once. `OutcomeUnknown` if no answer came."""
+
+
+@runtime_checkable
+class TellsCondition(Protocol):
+    """Says what a plan asks beside firmware."""
+
+    async def condition(self) -> Condition:
+        """Read now, with few requests."""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from fleet.context import Recorder
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.logins import NodeLedger
 from fleet.plan import Survey
-from fleet.ports import Bmc, SessionLedger, UpdateReadiness
+from fleet.ports import Bmc, Condition, SessionLedger, TellsCondition, UpdateReadiness
 from fleet.profile import Profile
 from fleet.reach import clear_leftovers, connect
 from fleet.vendors import GENERIC, classify, profile_named
@@ -143,6 +143,7 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             observation = await bmc.observe()
             offers = bmc.offers()
             readiness = await _readiness(bmc)
+            condition = await _condition(bmc)
         finally:
             await bmc.close()
     except NodeFault as fault:
@@ -157,13 +158,30 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             return Survey(
                 node=node, profile=profile, observation=observation, reason=Reason.IDENTITY_MISMATCH, message=message
             )
-    return Survey(node=node, profile=profile, observation=observation, offers=offers, readiness=readiness)
+    return Survey(
+        node=node,
+        profile=profile,
+        observation=observation,
+        offers=offers,
+        readiness=readiness,
+        condition=condition,
+    )
 
 
 async def _readiness(bmc: Bmc) -> UpdateReadiness | None:
     """Whether it would take an image now. Not to be read is no refusal: the step asks again before it sends one."""
     try:
         return await bmc.readiness()
+    except (NodeFault, Transient):
+        return None
+
+
+async def _condition(bmc: Bmc) -> Condition | None:
+    """What else a plan asks. Not to be read refuses nobody."""
+    if not isinstance(bmc, TellsCondition):
+        return None
+    try:
+        return await bmc.condition()
     except (NodeFault, Transient):
         return None
 

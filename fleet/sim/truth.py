@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TruthServer:
-    """GET /truth, POST /ac?node=NAME, POST /quit."""
+    """GET /truth, POST /ac?node=NAME, POST /repair?node=NAME&part=PART&version=OLD, POST /quit."""
 
     def __init__(self, hall: "Hall") -> None:
         self._hall = hall
@@ -25,6 +25,7 @@ class TruthServer:
         app = web.Application()
         app.router.add_get("/truth", self._get)
         app.router.add_post("/ac", self._ac)
+        app.router.add_post("/repair", self._repair)
         app.router.add_post("/quit", self._quit)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -59,6 +60,14 @@ class TruthServer:
         if name not in self._hall.faces:
             return web.json_response({"error": f"no node is called {name!r}"}, status=404)
         self._hall.ac_cycle(name)
+        return web.json_response({})
+
+    async def _repair(self, request: web.Request) -> web.Response:
+        """A part is replaced by another, with the firmware that lay on the shelf."""
+        told = request.query
+        bmc = self._hall.bmcs.get(told.get("node", ""))
+        if bmc is None or not bmc.repaired(told.get("part", ""), told.get("version", "")):
+            return web.json_response({"error": f"no such part: {dict(told)}"}, status=404)
         return web.json_response({})
 
     async def _quit(self, _: web.Request) -> web.Response:

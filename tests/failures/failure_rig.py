@@ -25,6 +25,7 @@ from fleet.executor import LocalExecutor
 from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.journal import SqliteJournal
+from fleet.notes import noted
 from fleet.outlets import outlet_offers
 from fleet.plan import Plan, Survey, build
 from fleet.policy.spec import OnFailure, RolloutSpec
@@ -211,6 +212,7 @@ class Site:
         ledger = Ledger(journal, RolloutState(rollout=ROLLOUT))
         try:
             await ledger.record(ev.RolloutCreated(playbook="p", sources={}, by="test"))
+            surveys = await self.surveyed(ledger)
             plan = build(
                 playbook="p",
                 baseline=Baseline(name="b", models=("*",), components={part.key: part for part in components}),
@@ -221,7 +223,7 @@ class Site:
                     failure_budget=len(self.nodes) if failure_budget is None else failure_budget,
                     on_failure=on_failure,
                 ),
-                surveys=await self.surveyed(ledger),
+                surveys=surveys,
                 recipe_for=RecipeBook(
                     steps=(*flashes, *steps),
                     baseline=Baseline(name="b", models=("*",), components={part.key: part for part in components}),
@@ -229,6 +231,7 @@ class Site:
                     downgrade=downgrade,
                 ),
             )
+            plan = noted(plan, surveys, {})
             await ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
             await ledger.record(
                 *(

@@ -55,7 +55,13 @@ def mode(code: str, symptom: str = "", answer: Answer | None = None, does: str =
 
 
 def shown_elsewhere(code: str, symptom: str, answer: Answer, does: str, tests: tuple[str, ...]) -> None:
-    """A mode whose tests stand beside what does it: `tests` are files below tests/ with the test's name, FILE::NAME.
+    """A mode whose tests stand beside what does it. See `also`."""
+    _row(code, symptom, answer, does)
+    also(code, *tests)
+
+
+def also(code: str, *tests: str) -> None:
+    """Tests of a mode that stand elsewhere: files below tests/ with the test's name, FILE::NAME.
 
     Raises ValueError where a file has no such test: the page must not point at nothing.
     """
@@ -63,7 +69,6 @@ def shown_elsewhere(code: str, symptom: str, answer: Answer, does: str, tests: t
         file, _, function = name.partition("::")
         if f"def {function}(" not in (TESTS / file).read_text():
             raise ValueError(f"{code}: tests/{name} is not there")
-    _row(code, symptom, answer, does)
     ROWS[code].tests.extend(f"tests/{name}" for name in tests)
 
 

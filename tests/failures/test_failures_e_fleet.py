@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from failure_rig import CONFIRMED, DGX, GB300, UPLOAD, Site, ended, error, free_port, harmless, http, rule, site
-from modes import Answer, mode, not_handled
+from modes import Answer, also, mode, not_handled
 from support.imaging import Life, Place, process
 
 from fleet import events as ev
@@ -194,8 +194,9 @@ async def test_f57_a_phone_home_of_another_machine_holds_the_node(tmp_path: Path
 @mode(
     "F58",
     symptom="A node comes back from repair with old parts.",
-    answer=Answer.NOT_HANDLED,
-    does="No loop looks by itself: the next plan reads the node anew and flashes what differs. Serials of parts are not kept.",
+    answer=Answer.MASTERED,
+    does="The next plan reads the node anew, names each processor and GPU whose serial is another than in the last rollout's plan,"
+    " with the firmware that it runs and what becomes of it, and flashes what differs. No loop looks by itself.",
 )
 async def test_f58_the_next_rollout_finds_old_firmware_of_a_new_part(tmp_path: Path) -> None:
     async with site(tmp_path, DGX) as place:
@@ -208,6 +209,9 @@ async def test_f58_the_next_rollout_finds_old_firmware_of_a_new_part(tmp_path: P
         assert ended(await later.rolled_out(later.component(DGX, "bmc"))) == CONFIRMED
         assert later.flashes("HostBMC_0") == [("24.09.17", "done")] * 2
         assert harmless(later.truth())
+
+
+also("F58", "wire/test_repaired_part.py::test_the_next_plan_names_the_part_and_what_becomes_of_it")
 
 
 @mode(

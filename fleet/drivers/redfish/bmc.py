@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fleet.drivers.digests import Digests
 from fleet.drivers.redfish import (
     boot,
+    condition,
     document,
     firmware,
     following,
@@ -24,6 +25,7 @@ from fleet.drivers.redfish.layout import Layout
 from fleet.errors import NodeFault, Reason, Transient, UsageError
 from fleet.ports import (
     BootMarker,
+    Condition,
     PowerAction,
     PowerState,
     Restarted,
@@ -220,6 +222,10 @@ class RedfishBmc:
     async def settings(self) -> Mapping[str, str]:
         """See `fleet.ports.SideEffects.settings`."""
         return await settings.read(self._access, await self._found(), self._expansion)
+
+    async def condition(self) -> Condition:
+        """See `fleet.ports.TellsCondition.condition`."""
+        return await condition.read(self._access, await self._found(), self._expansion, self._profile)
 
     async def put_back(self, what: Setting, value: str) -> None:
         """See `fleet.ports.SideEffects.put_back`."""
