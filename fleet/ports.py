@@ -4,7 +4,8 @@ Every method may raise `Transient` (worth retrying), `NodeFault` (a refusal that
 docstring says so, `OutcomeUnknown`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -253,6 +254,14 @@ class SideEffects(Protocol):
 
     async def put_back(self, what: Setting, value: str) -> None:
         """Change one setting to what `settings` said of it before, once. `OutcomeUnknown` if no answer came."""
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """Shares the way to all BMCs with other nodes."""
+
+    def turn(self, told: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        """Entered when this node's image may be sent; to be left when it was. `told` hears why, if it has to wait."""
 
 
 @runtime_checkable

@@ -208,11 +208,12 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     """The engine, from here to the end of the rollout or of the process."""
     sources, wishes, ledger, clock = attempt.sources, attempt.wishes, attempt.ledger, attempt.clock
     journal = attempt.journal
-    driver = compose.make_driver(sources, clock)
+    transfers = compose.make_transfers(sources, clock)
+    driver = compose.make_driver(sources, clock, transfers)
     stack.push_async_callback(driver.close)
     rollout = ledger.state.rollout
     place = around.workplace(journal.path, rollout)
-    edges = await stack.enter_async_context(around.working(sources, clock, place, plan.steps()))
+    edges = await stack.enter_async_context(around.working(sources, clock, place, plan.steps(), transfers))
     gate = Gate()
     surroundings = Surroundings(
         rollout=rollout,

@@ -17,6 +17,7 @@ from inventory.baseline import ComponentDiff
 from inventory.observed import FirmwareItem
 from playbooks.registry import step
 from playbooks.steps.power import ACTIONS, post_left_s
+from playbooks.steps.turn import Turn
 from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, ready
 
 _PATIENCE = 3.0
@@ -74,6 +75,7 @@ class FirmwareUpdate:
             return {"known_tasks": list(readiness.known_tasks), "marker": await marker_json(ctx)}
 
         async def prepare() -> Json:
+            await turn.come()
             seen = await at_the_gate(ctx, look)
             return {"sha256": target.sha256, "version": target.version, **seen, "at": ctx.clock.now()}
 
@@ -97,7 +99,8 @@ class FirmwareUpdate:
         async def reconcile(intent: Json) -> Json | None:
             return await _find_submission(ctx, target, intent, staged_over=bool(self.always))
 
-        return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
+        async with Turn(ctx) as turn:
+            return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
 
 
 async def _restored(ctx: NodeContext) -> Json:

@@ -25,6 +25,7 @@ from fleet.executor import LocalExecutor
 from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.journal import SqliteJournal
+from fleet.limits import Transfers
 from fleet.notes import noted
 from fleet.outlets import outlet_offers
 from fleet.plan import Plan, Survey, build
@@ -123,6 +124,7 @@ class Site:
     profile: Profile | None = None
     """In place of the profile that the survey finds."""
     edges: Edges | None = None
+    transfers: Transfers | None = None
     state: RolloutState = field(default_factory=lambda: RolloutState(rollout=ROLLOUT))
     """As the last process left it."""
     events: list[Event] = field(default_factory=list)
@@ -133,7 +135,7 @@ class Site:
         """With the hall's credential."""
         password = SecretRef.parse(f"file:{self.hall.spec.directory / 'password'}")
         credential = Credential(id=CredentialId("bmc"), user="admin", password=password)
-        return RedfishDriver([credential], clock=self.clock, images=images)
+        return RedfishDriver([credential], clock=self.clock, images=images, transfers=self.transfers)
 
     def component(
         self,
@@ -145,6 +147,7 @@ class Site:
         previous: str = "",
         stone: str = "",
         activation: Activation | None = None,
+        payload_bytes: int = 4096,
     ) -> ComponentBaseline:
         """A component's wish, its image built for the box; `built_for` another box's bundle goes wrong."""
         bundle, family, newest, needs = IMAGES[model, key]
@@ -154,7 +157,9 @@ class Site:
             path = self.directory / f"{key}-{text}.fwpkg"
             box = built_for or model
             inner, part = (bundle, family) if not built_for else IMAGES[built_for, key][:2]
-            return path, build_box_package(path, model=box, bundle=inner, versions={part: text}, version=text)
+            return path, build_box_package(
+                path, model=box, bundle=inner, versions={part: text}, version=text, size_bytes=payload_bytes
+            )
 
         image, sha256 = package(goal)
         back = (
