@@ -87,6 +87,10 @@ NEXT: Mapping[Reason, tuple[str, ...]] = {
         "Find out who forces updates on it: while the flag is on, any downgrade goes through (F22).",
         "Set HttpPushUriOptions.ForceUpdate of its UpdateService to false, and apply again.",
     ),
+    Reason.WRITE_PROTECTED: (
+        "Find out who locked it and why; nothing is unlocked by itself (F26).",
+        "Have its owner take the lock off, apply again, and put the lock back afterwards.",
+    ),
     Reason.ABORTED: ("Nothing is wrong with it; it stopped at a safe point because the rollout was aborted.",),
     Reason.NO_EDGE: (
         "Declare in the inventory what the step needs (switch, outlet, scheduler, shell), then apply again.",

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     EXPORT_REFUSED = "export-refused"
     NOT_HEALTHY = "not-healthy"
     FORCE_LEFT_ON = "force-left-on"
+    WRITE_PROTECTED = "write-protected"
     GATE_FAILED = "gate-failed"
     """What must be so before the node counts as a success is not so, or could not be judged."""
     DOMAIN_SPLIT = "domain-not-whole"

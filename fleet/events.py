@@ -143,6 +143,16 @@ class NodeRefused(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeNoted(NodeEvent):
+    """The plan found something to know of this node, and refuses it nothing."""
+
+    kind: ClassVar[str] = "node.noted"
+    topic: str
+    """fleet.notes.Topic."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAdmitted(NodeEvent):
     """The node may be worked on."""
 

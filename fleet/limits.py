@@ -5,7 +5,9 @@ from the outside in (field guide B.5): the power domain of a chassis, then a nod
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -15,6 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from fleet.clock import Clock
 from fleet.errors import Transient
 from fleet.gate import Gate, Mode
+from fleet.tuning import Tuner
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -210,3 +213,96 @@ class ByteBudget:
         self._paid_until = start + size_bytes / self._rate
         if self._paid_until > now:
             await self._clock.sleep(self._paid_until - now)
+
+
+WINDOW_S = 10.0
+"""Field seconds over which throughput is measured."""
+
+
+class Transfers:
+    """Images that leave this machine, pushed and pulled: one budget of bytes a second, and turns for as many as it pays to send at once.
+
+    A push waits for its turn before its BMC is told anything. A pull is never kept waiting, because BMCs do not ask again (field guide
+    3.5): it takes a place as long as it lasts, and all that is under way shares the bytes evenly.
+    """
+
+    def __init__(self, *, bytes_per_s: float, clock: Clock) -> None:
+        """`bytes_per_s` of field time, for all of them together."""
+        self._budget = ByteBudget(bytes_per_s=bytes_per_s, clock=clock)
+        self._clock = clock
+        self._tuner = Tuner(bytes_per_s)
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._window_at = clock.now()
+        self._window_bytes = 0
+        self._crowded = False
+        self.under_way = 0
+        """Transfers that have a turn, pulls among them."""
+        self.sent_bytes = 0
+        """All that was paid for."""
+
+    @property
+    def at_once(self) -> int:
+        """How many may be under way now."""
+        return self._tuner.at_once
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a turn."""
+        return len(self._waiting)
+
+    @asynccontextmanager
+    async def turn(self, told: Callable[[str], None] = lambda _: None) -> AsyncIterator[None]:
+        """Wait until one more may be sent, in the order of the calls; it is under way until the context ends.
+
+        `told` hears of it where it has to wait.
+        """
+        if self._waiting or self.under_way >= self.at_once:
+            told(f"waits for its turn to be sent the image: {self.under_way} under way, {self.waiting} before it")
+            place = asyncio.get_running_loop().create_future()
+            self._waiting.append(place)
+            try:
+                await place
+            except asyncio.CancelledError:
+                if place.done() and not place.cancelled():
+                    self._end()  # the turn came just as its owner went
+                else:
+                    self._waiting.remove(place)
+                raise
+        else:
+            self.under_way += 1
+        try:
+            yield
+        finally:
+            self._end()
+
+    @contextmanager
+    def pulled(self) -> Iterator[None]:
+        """Somebody fetches: under way at once."""
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self._end()
+
+    async def take(self, size_bytes: int) -> None:
+        """Wait until `size_bytes` may be sent; they count as sent."""
+        self.sent_bytes += size_bytes
+        self._window_bytes += size_bytes
+        now = self._clock.now()
+        if now - self._window_at >= WINDOW_S:
+            self._tuner.judge(self._window_bytes / (now - self._window_at), crowded=self._crowded)
+            self._window_at, self._window_bytes, self._crowded = now, 0, bool(self._waiting)
+            self._let_in()
+        await self._budget.take(size_bytes)
+
+    def _end(self) -> None:
+        self.under_way -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting and self.under_way < self.at_once:
+            place = self._waiting.popleft()
+            if not place.done():
+                self.under_way += 1
+                place.set_result(None)
+        self._crowded = self._crowded and bool(self._waiting)

@@ -18,7 +18,7 @@ from fleet.grouping import Member, kind_of, roomy, sizes, split, standing_place,
 from fleet.policy.risk import rounds as rounds_of
 from fleet.policy.rules import Domains, Rules
 from fleet.policy.spec import Caps, RolloutSpec, resolve
-from fleet.ports import UpdateReadiness
+from fleet.ports import Condition, UpdateReadiness
 from fleet.profile import Profile, Rollback
 from fleet.sharing import Sharing, chassis_of, with_hold
 from fleet.slots import SlotReading
@@ -45,6 +45,8 @@ class Survey:
     """Whether it would take an image now; None if that could not be read."""
     slots: SlotReading | None = None
     """Its roots of trust and both slots, as far as it shows them; None if they could not be read."""
+    condition: Condition | None = None
+    """Parts, clock, media, power supplies; None if that could not be read."""
     reason: Reason | None = None
     """Why the node cannot be planned, if the reading itself failed."""
     message: str = ""
@@ -77,6 +79,15 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something to know of a node that refuses it nothing."""
+
+    topic: str
+    """What the plan groups by (fleet.notes.Topic)."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedNode:
     """One node of the plan."""
 
@@ -100,6 +111,9 @@ class PlannedNode:
     """The chassis that it shares with others; empty: its supplies are its own."""
     mates: tuple[str, ...] = ()
     """The other nodes of that chassis, planned or not: its AC cycle is theirs."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Part -> serial number, as far as they could be read: the next plan compares with them (F58)."""
+    notes: tuple[Note, ...] = ()
     reason: str = ""
     message: str = ""
 
@@ -219,6 +233,8 @@ def _node_json(node: PlannedNode) -> Json:
         "uuid": node.uuid,
         "model": node.model,
         "before": dict(node.before),
+        "parts": dict(node.parts),
+        "notes": [[note.topic, note.text] for note in node.notes],
         "reason": node.reason,
         "message": node.message,
     }
@@ -233,8 +249,9 @@ def _node_from(data: Json) -> PlannedNode:
         tenant=data.get("tenant", ""),
         nvlink_domain=data.get("nvlink_domain", ""),
     )
-    rest = {key: value for key, value in data.items() if key not in {item.name for item in fields(Domains)}}
-    return PlannedNode(domains=domains, **rest | {"mates": tuple(data.get("mates", ()))})
+    rest = {key: value for key, value in data.items() if key not in {"notes", *(item.name for item in fields(Domains))}}
+    notes = tuple(Note(topic=topic, text=text) for topic, text in data.get("notes", ()))
+    return PlannedNode(domains=domains, notes=notes, **rest | {"mates": tuple(data.get("mates", ()))})
 
 
 def _recipe_json(recipe: Recipe) -> Json:

@@ -4,13 +4,14 @@ Every method may raise `Transient` (worth retrying), `NodeFault` (a refusal that
 docstring says so, `OutcomeUnknown`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from fleet.profile import ComponentProfile, Profile, Setting
+from fleet.profile import ComponentProfile, Obstacle, Profile, Setting
 from fleet.slots import SlotReading
 from fleet.watts import PowerReading
 from inventory.baseline import Activation
@@ -117,6 +118,22 @@ class BootMarker:
     system_last_reset: str
     session: str
     """Path of the session we held: sessions do not outlive the BMC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What a plan asks of a machine beside its firmware (field guide 1.7). What could not be read says nothing either way."""
+
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Part -> SerialNumber, as `GPU_SXM_3` -> `1652923003067`."""
+    ahead_s: float | None = None
+    """The BMC's clock minus ours."""
+    media: tuple[str, ...] = ()
+    """Ids of virtual media that are inserted. Never what: a URL may carry a password."""
+    supplies: tuple[str, ...] = ()
+    """What is not well with the power supplies: "PSU3 (Critical)", "redundancy PowerSupplies (Warning)"."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """Those of the profile that stand in the way now."""
 
 
 class Restarted(StrEnum):
@@ -278,6 +295,22 @@ class MetersPower(Protocol):
 
     async def power_reading(self) -> PowerReading | None:
         """Input watts of the machine, read now: one request, once it is known where. None: the BMC does not say (or no number)."""
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """Shares the way to all BMCs with other nodes."""
+
+    def turn(self, told: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        """Entered when this node's image may be sent; to be left when it was. `told` hears why, if it has to wait."""
+
+
+@runtime_checkable
+class TellsCondition(Protocol):
+    """Says what a plan asks beside firmware."""
+
+    async def condition(self) -> Condition:
+        """Read now, with few requests."""
 
 
 @runtime_checkable

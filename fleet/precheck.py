@@ -6,13 +6,16 @@ What could not be read proves nothing and refuses nobody: the step looks again b
 from collections.abc import Sequence
 
 from fleet.errors import Reason
+from fleet.notes import supplies
 from fleet.plan import CannotPlan, Survey
-from fleet.ports import UpdateReadiness
+from fleet.ports import Condition, UpdateReadiness
 from fleet.target import Target
 from fleet.words import plural
 from inventory.observed import Observation
 
 _CRITICAL = "Critical"
+_PSU = ("PSU", "PowerSupply")
+"""Beginnings of the inventory ids of power supplies, on DGX H100 and Supermicro."""
 
 
 def check(survey: Survey, flashes: Sequence[Target]) -> None:
@@ -22,6 +25,10 @@ def check(survey: Survey, flashes: Sequence[Target]) -> None:
     if seen is None or not needed:
         return
     _healthy(seen, needed)
+    _not_protected(seen, needed)
+    if survey.condition is not None:
+        _not_locked(survey.condition, needed)
+        _redundant(survey.condition, seen, needed)
     if survey.readiness is not None:
         _idle(survey.readiness)
         _fits(survey.readiness, needed)
@@ -46,6 +53,36 @@ def _healthy(seen: Observation, needed: Sequence[Target]) -> None:
         ]
         if sick:
             raise CannotPlan(Reason.NOT_HEALTHY, f"{target.component}: {', '.join(sick)} says Critical (F49)")
+
+
+def _not_protected(seen: Observation, needed: Sequence[Target]) -> None:
+    for target in needed:
+        locked = [each.item.id for each in target.diff(seen.items).differing if each.item.write_protected]
+        if locked:
+            raise CannotPlan(
+                Reason.WRITE_PROTECTED, f"{target.component}: {', '.join(locked)} says WriteProtected (F26)"
+            )
+
+
+def _not_locked(told: Condition, needed: Sequence[Target]) -> None:
+    components = {target.component for target in needed}
+    stands = [each.says for each in told.obstacles if not each.components or each.components & components]
+    if stands:
+        raise CannotPlan(
+            Reason.WRITE_PROTECTED,
+            f"{' and '.join(stands)} is on: it takes no image, and nothing unlocks it by itself (F26)",
+        )
+
+
+def _redundant(told: Condition, seen: Observation, needed: Sequence[Target]) -> None:
+    """Others take their images with a supply short; the plan only says so (fleet.notes)."""
+    psus = [
+        each.item.id for target in needed for each in target.diff(seen.items).differing if each.item.id.startswith(_PSU)
+    ]
+    if psus and told.supplies:
+        raise CannotPlan(
+            Reason.NOT_HEALTHY, f"{supplies(told)}: without redundancy a BMC refuses the image of {psus[0]} (F48)"
+        )
 
 
 def _idle(readiness: UpdateReadiness) -> None:

@@ -119,6 +119,22 @@ class Setting(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """Where this platform says that it takes no image: a lockdown, a write protection (field guide 1.7, F26)."""
+
+    path: str
+    """Of the resource that says so."""
+    keys: tuple[str, ...]
+    """From its top to the property."""
+    blocks: str
+    """The value that forbids; JSON's true and false as `true` and `false`."""
+    says: str
+    """What it is, for people."""
+    components: frozenset[str] = frozenset()
+    """Components that it forbids to flash; empty: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """Seconds, all from the field guide (1.14, 4, B.19) unless the profile's file says more."""
 
@@ -167,6 +183,7 @@ class Profile:
     media: MediaProfile = MediaProfile()
     restores: frozenset[Setting] = frozenset()
     """Settings that are put back by themselves; any other that a flash changed holds the node."""
+    obstacles: tuple[Obstacle, ...] = ()
     timings: Timings = Timings()
     quirks: Quirks = Quirks()
     sources: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from fleet.context import Recorder
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.logins import NodeLedger
 from fleet.plan import Survey
-from fleet.ports import Bmc, SessionLedger, TwoSlots, UpdateReadiness
+from fleet.ports import Bmc, Condition, SessionLedger, TellsCondition, TwoSlots, UpdateReadiness
 from fleet.profile import Profile
 from fleet.reach import clear_leftovers, connect
 from fleet.slots import SlotReading
@@ -145,6 +145,7 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             offers = bmc.offers()
             readiness = await _readiness(bmc)
             slots = await _slots(bmc)
+            condition = await _condition(bmc)
         finally:
             await bmc.close()
     except NodeFault as fault:
@@ -159,7 +160,15 @@ async def _look(node: Node, driver: Looker, clock: Clock, recorder: Recorder, le
             return Survey(
                 node=node, profile=profile, observation=observation, reason=Reason.IDENTITY_MISMATCH, message=message
             )
-    return Survey(node=node, profile=profile, observation=observation, offers=offers, readiness=readiness, slots=slots)
+    return Survey(
+        node=node,
+        profile=profile,
+        observation=observation,
+        offers=offers,
+        readiness=readiness,
+        slots=slots,
+        condition=condition,
+    )
 
 
 async def _readiness(bmc: Bmc) -> UpdateReadiness | None:
@@ -177,6 +186,16 @@ async def _slots(bmc: Bmc) -> SlotReading | None:
     try:
         found = await bmc.slots()
         return replace(found, minimum=await bmc.security_floors()) if found.roots else found
+    except (NodeFault, Transient):
+        return None
+
+
+async def _condition(bmc: Bmc) -> Condition | None:
+    """What else a plan asks. Not to be read refuses nobody."""
+    if not isinstance(bmc, TellsCondition):
+        return None
+    try:
+        return await bmc.condition()
     except (NodeFault, Transient):
         return None
 

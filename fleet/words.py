@@ -196,6 +196,7 @@ _SENTENCES: Mapping[type[ev.Event], Callable[[Any], str]] = {
     ev.RolloutAborting: lambda event: f"aborted by {event.by}: nodes stop at their next safe point",
     ev.RolloutEnded: lambda event: f"ended: {event.outcome}",
     ev.NodeRefused: lambda event: f"refused, not touched: {event.reason}: {event.message}",
+    ev.NodeNoted: lambda event: f"to know: {event.topic}: {event.message}",
     ev.NodeAdmitted: lambda event: f"admitted in wave {event.wave + 1}",
     ev.NodeObserved: _observed,
     ev.SettingsObserved: lambda event: f"noted {len(event.settings)} settings and parts {event.when} the flash",

@@ -116,5 +116,6 @@ class Hall:
             ssh=self.around.ssh,
             scheduler=self.around.scheduler,
             provisioning=self.around.provisioning,
+            transfers=self.around.transfers,
             exports=self.around.exports,
         )

@@ -281,6 +281,14 @@ class Provisioning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransferLimits:
+    """What this machine may send of images, pushed and pulled together."""
+
+    megabytes_per_s: int = 1000
+    """80 % of a 10 Gbit/s link (field guide 3.5); 1 MB is 1,000,000 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportTarget:
     """A system that `inventory.export` writes to."""
 
@@ -310,6 +318,7 @@ class Inventory:
     scheduler: SchedulerAccess | None = None
     """None: no scheduler knows these nodes."""
     provisioning: Provisioning | None = None
+    transfers: TransferLimits = field(default_factory=TransferLimits)
     exports: Mapping[str, ExportTarget] = field(default_factory=dict, hash=False)
     """Exporter -> where it writes."""
     _nodes: dict[NodeId, Node] = field(init=False, repr=False, compare=False)

@@ -22,6 +22,8 @@ class FirmwareItem:
     """`SoftwareId`; lines up with a PLDM component identifier where present (field guide 1.12)."""
     updateable: bool | None = None
     """`Updateable`; None when the BMC does not say."""
+    write_protected: bool | None = None
+    """`WriteProtected`; None when the BMC does not say."""
     state: str = ""
     """`Status.State`: Enabled, Absent, UnavailableOffline ...; empty when the BMC does not say."""
     health: str = ""
@@ -35,6 +37,7 @@ class FirmwareItem:
             "version": self.version,
             "software_id": self.software_id,
             "updateable": self.updateable,
+            "write_protected": self.write_protected,
             "state": self.state,
             "health": self.health,
         }
@@ -46,15 +49,13 @@ class FirmwareItem:
         Raises:
             TypeError: a field is missing or of the wrong type.
         """
-        updateable = data.get("updateable")
-        if not isinstance(updateable, bool | None):
-            raise TypeError(f"updateable is {type(updateable).__name__}, not true, false or null")
         return cls(
             id=_text(data, "id"),
             name=_text(data, "name"),
             version=_text(data, "version"),
             software_id=_text(data, "software_id"),
-            updateable=updateable,
+            updateable=_flag(data, "updateable"),
+            write_protected=_flag(data, "write_protected"),
             state=_text(data, "state"),
             health=_text(data, "health"),
         )
@@ -130,4 +131,11 @@ def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
     if not isinstance(value, str):
         raise TypeError(f"{key} is {type(value).__name__}, not text")
+    return value
+
+
+def _flag(data: Mapping[str, Any], key: str) -> bool | None:
+    value = data.get(key)
+    if not isinstance(value, bool | None):
+        raise TypeError(f"{key} is {type(value).__name__}, not true, false or null")
     return value

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from inventory.document import Value
 from inventory.exporters.exporter import registered
-from inventory.model import ExportTarget, Provisioning, SchedulerAccess, Ssh
+from inventory.model import ExportTarget, Provisioning, SchedulerAccess, Ssh, TransferLimits
 from inventory.particulars import PORT_LIMIT
 from inventory.reader import MappingReader
 from inventory.references import read_file, read_secret
 from inventory.text import nearest
 
-SURROUNDINGS = ("vlans", "ssh", "scheduler", "provisioning", "exports")
+SURROUNDINGS = ("vlans", "ssh", "scheduler", "provisioning", "transfers", "exports")
 """The keys of the file that are read here."""
 
 VLAN_LIMIT = 4094
@@ -33,6 +33,7 @@ class Surroundings:
     ssh: Ssh = field(default_factory=Ssh)
     scheduler: SchedulerAccess | None = None
     provisioning: Provisioning | None = None
+    transfers: TransferLimits = field(default_factory=TransferLimits)
     exports: Mapping[str, ExportTarget] = field(default_factory=dict)
 
 
@@ -43,6 +44,7 @@ def read_surroundings(reader: MappingReader) -> Surroundings:
         ssh=_ssh(reader.mapping("ssh")),
         scheduler=reader.read("scheduler", _scheduler, default=None),
         provisioning=reader.read("provisioning", _provisioning, default=None),
+        transfers=reader.read("transfers", _transfers, default=TransferLimits()),
         exports=_exports(reader.mapping("exports")),
     )
 
@@ -101,6 +103,17 @@ def _provisioning(value: Value) -> Provisioning:
     )
     reader.finish()
     return provisioning
+
+
+def _transfers(value: Value) -> TransferLimits:
+    reader = MappingReader(value, what="transfers")
+    limits = TransferLimits(
+        megabytes_per_s=reader.integer(
+            "megabytes_per_s", minimum=1, maximum=100_000, default=TransferLimits().megabytes_per_s
+        )
+    )
+    reader.finish()
+    return limits
 
 
 def _reachable_ip(text: str) -> str:

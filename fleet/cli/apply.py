@@ -15,6 +15,7 @@ from fleet import events as ev
 from fleet.cli import around, compose
 from fleet.cli.compose import Sources
 from fleet.cli.drainable import strangers
+from fleet.cli.earlier import earlier
 from fleet.cli.frozen import require_as_planned, with_digests
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
@@ -29,6 +30,7 @@ from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.journal import Journal, Lease, Request, SqliteJournal, Verb
 from fleet.journal.sqlite import existing
+from fleet.notes import noted
 from fleet.outlets import outlet_offers
 from fleet.plan import Plan, Survey
 from fleet.recipe import UPDATE
@@ -131,7 +133,7 @@ async def _start(
         plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
         show_plan(plan, wishes.console)
         if not wishes.go:
-            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.DRY_RUN.value))
+            await ledger.record(*_notes(plan), ev.RolloutEnded(outcome=RolloutStatus.DRY_RUN.value))
             wishes.console.print("nothing was touched: this was the plan. Add --yes to carry it out.")
             return Exit.REFUSED if plan.refused else Exit.OK
         if not plan.order or (plan.refused and not wishes.skip_refused):
@@ -149,9 +151,18 @@ async def _start(
             raise
         refused = plan.refused.items()
         await ledger.record(
-            *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused)
+            *_notes(plan),
+            *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused),
         )
         return await _run(stack, attempt, plan, ask=None)
+
+
+def _notes(plan: Plan) -> list[ev.NodeNoted]:
+    return [
+        ev.NodeNoted(node=name, topic=note.topic, message=note.text)
+        for name, node in plan.nodes.items()
+        for note in node.notes
+    ]
 
 
 async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, ...], *, downgrade: str) -> Plan:
@@ -185,7 +196,7 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
     surveys = [_unless(each, Reason.NO_EDGE, lack.get(str(each.node.id), "")) for each in surveys]
     surveys = [_unless(each, Reason.NOT_DRAINED, unknown.get(str(each.node.id), "")) for each in surveys]
     plan = compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
-    return with_digests(plan, sources)
+    return with_digests(noted(plan, surveys, earlier(attempt.journal, frozenset(plan.nodes))), sources)
 
 
 def _unless(survey: Survey, reason: Reason, lack: str) -> Survey:
@@ -197,11 +208,12 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     """The engine, from here to the end of the rollout or of the process."""
     sources, wishes, ledger, clock = attempt.sources, attempt.wishes, attempt.ledger, attempt.clock
     journal = attempt.journal
-    driver = compose.make_driver(sources, clock)
+    transfers = compose.make_transfers(sources, clock)
+    driver = compose.make_driver(sources, clock, transfers)
     stack.push_async_callback(driver.close)
     rollout = ledger.state.rollout
     place = around.workplace(journal.path, rollout)
-    edges = await stack.enter_async_context(around.working(sources, clock, place, plan.steps()))
+    edges = await stack.enter_async_context(around.working(sources, clock, place, plan.steps(), transfers))
     gate = Gate()
     surroundings = Surroundings(
         rollout=rollout,

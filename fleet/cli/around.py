@@ -17,6 +17,7 @@ from fleet.drivers.slurm import NoScheduler, PartScheduler, SlurmScheduler
 from fleet.edges import Installs, Scheduler
 from fleet.errors import UsageError
 from fleet.events import RolloutId
+from fleet.limits import Transfers
 from fleet.step import StepSpec
 from inventory.model import Provisioning
 
@@ -41,8 +42,10 @@ async def looking(sources: Sources, clock: Clock) -> AsyncIterator[HallEdges]:
 
 
 @asynccontextmanager
-async def working(sources: Sources, clock: Clock, place: Path, steps: Iterable[StepSpec]) -> AsyncIterator[HallEdges]:
-    """Edges for a rollout. Images are served only if a step installs one.
+async def working(
+    sources: Sources, clock: Clock, place: Path, steps: Iterable[StepSpec], transfers: Transfers
+) -> AsyncIterator[HallEdges]:
+    """Edges for a rollout. Images are served only if a step installs one, within what `transfers` allows.
 
     Raises:
         UsageError: the address or port for images cannot be listened on.
@@ -50,7 +53,7 @@ async def working(sources: Sources, clock: Clock, place: Path, steps: Iterable[S
     async with AsyncExitStack() as stack:
         installs = None
         if any(step.name == IMAGE for step in steps):
-            server, installs = await _served(sources, clock, place / "installs")
+            server, installs = await _served(sources, clock, place / "installs", transfers)
             stack.push_async_callback(server.close)
         edges = HallEdges(
             whereabouts(sources),
@@ -66,7 +69,9 @@ async def working(sources: Sources, clock: Clock, place: Path, steps: Iterable[S
         yield edges
 
 
-async def _served(sources: Sources, clock: Clock, directory: Path) -> tuple[ImageServer, Installs]:
+async def _served(
+    sources: Sources, clock: Clock, directory: Path, transfers: Transfers
+) -> tuple[ImageServer, Installs]:
     """The image server, at the port that it had in earlier processes of this rollout: installers call back there."""
     said = sources.inventory.provisioning if sources.hall is None else _LOOPBACK
     if said is None:
@@ -75,7 +80,7 @@ async def _served(sources: Sources, clock: Clock, directory: Path) -> tuple[Imag
         )
     kept = directory / "port"
     port = said.port or await asyncio.to_thread(_kept_port, kept)
-    server = ImageServer(host=said.address, port=port)
+    server = ImageServer(host=said.address, port=port, transfers=transfers)
     installs = ImageInstalls(server, clock, directory=directory)
     try:
         await server.start()

@@ -21,6 +21,7 @@ from fleet.errors import UsageError
 from fleet.events import RolloutId
 from fleet.grouping import standing_place
 from fleet.journal import Journal, held_elsewhere
+from fleet.limits import Transfers
 from fleet.plan import Plan, Survey, build
 from fleet.policy.rules import Domains
 from fleet.recipe import RecipeBook
@@ -161,10 +162,15 @@ def _sizes(baseline: Baseline) -> dict[Path, int]:
     return {image: image.stat().st_size for image in images}
 
 
-def make_driver(sources: Sources, clock: Clock) -> RedfishDriver:
+def make_transfers(sources: Sources, clock: Clock) -> Transfers:
+    """The way on which all images of a rollout leave this machine, pushed and pulled."""
+    return Transfers(bytes_per_s=sources.inventory.transfers.megabytes_per_s * 1e6, clock=clock)
+
+
+def make_driver(sources: Sources, clock: Clock, transfers: Transfers | None = None) -> RedfishDriver:
     """The Redfish driver with the inventory's credentials, or the hall's."""
     credentials = [sources.hall.credential] if sources.hall else sources.inventory.credentials
-    return RedfishDriver(credentials, clock=clock)
+    return RedfishDriver(credentials, clock=clock, transfers=transfers)
 
 
 def leftover_sessions(journal: Journal, own: RolloutId) -> dict[str, dict[str, str]]:

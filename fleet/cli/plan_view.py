@@ -1,6 +1,7 @@
 """The plan, for people: what will be done, in which waves, what can be undone, and who was refused and why."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +31,8 @@ def show_plan(plan: Plan, console: Console) -> None:
         console.print(f"{title}: no node can be planned")
     if plan.refused:
         _refused(plan, console)
+    if any(node.notes for node in plan.nodes.values()):
+        _notes(plan, console)
 
 
 def _sizes(waves: tuple[int, ...]) -> str:
@@ -58,19 +61,29 @@ def _recipes(plan: Plan, console: Console) -> None:
 
 
 def _refused(plan: Plan, console: Console) -> None:
-    """By reason, every node named, with the sentence about it. No table: a log on a narrow screen keeps the sentence whole.
+    console.print("Refused: nothing will be done to these", style="italic")
+    _grouped(((node.reason, node.message, name) for name, node in plan.refused.items()), console)
+
+
+def _notes(plan: Plan, console: Console) -> None:
+    console.print("To know: nobody is refused for these", style="italic")
+    _grouped(((note.topic, note.text, name) for name, node in plan.nodes.items() for note in node.notes), console)
+
+
+def _grouped(told: Iterable[tuple[str, str, str]], console: Console) -> None:
+    """(reason, sentence, node) by reason, every node named. No table: a log on a narrow screen keeps the sentence whole.
 
     Messages hold what BMCs said. Where a reason has very many different ones, the rest are named after the first.
     """
     reasons: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for name, node in plan.refused.items():
-        reasons[node.reason][node.message].append(name)
-    console.print("Refused: nothing will be done to these", style="italic")
+    for reason, message, name in told:
+        reasons[reason][message].append(name)
     for reason, said in sorted(reasons.items(), key=lambda each: -sum(map(len, each[1].values()))):
-        console.print(f"  {reason}: {plural(sum(map(len, said.values())), 'node')}", markup=False)
+        everybody = {name for names in said.values() for name in names}
+        console.print(f"  {reason}: {plural(len(everybody), 'node')}", markup=False)
         messages = sorted(said.items(), key=lambda each: -len(each[1]))
         for message, names in messages[:_MESSAGES]:
             console.print(f"    {condense(names)}: {clean(message)}", markup=False, soft_wrap=True)
-        rest = [name for _, names in messages[_MESSAGES:] for name in names]
+        rest = dict.fromkeys(name for _, names in messages[_MESSAGES:] for name in names)
         if rest:
             console.print(f"    {condense(rest)}: each with such a message of its own", markup=False, soft_wrap=True)

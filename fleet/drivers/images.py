@@ -9,13 +9,14 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from aiohttp import web
 
 from fleet.drivers.digests import Digested, Digests, unchanged
 from fleet.errors import UsageError
-from fleet.limits import ByteBudget
+from fleet.limits import Transfers
 
 CHUNK_BYTES = 64 * 1024
 
@@ -23,11 +24,14 @@ CHUNK_BYTES = 64 * 1024
 class ImageServer:
     """Serves published files as `/i/<16 hex digits>.bin`, byte for byte as they were digested."""
 
-    def __init__(self, *, host: str, port: int = 0, budget: ByteBudget | None = None) -> None:
-        """`host` is this machine's address as BMCs reach it (a literal: many have no DNS); port 0 takes any."""
+    def __init__(self, *, host: str, port: int = 0, transfers: Transfers | None = None) -> None:
+        """Port 0 takes any.
+
+        `host`: this machine's address as BMCs reach it (a literal: many have no DNS). `transfers`: what it shares with pushes.
+        """
         self._host = host
         self._port = port
-        self._budget = budget
+        self._transfers = transfers
         self._published: dict[str, Digested] = {}
         self._gone: dict[str, Callable[[], bool]] = {}
         self._routes: list[web.RouteDef] = []
@@ -127,7 +131,8 @@ class ImageServer:
         response.content_length = stop - start
         await response.prepare(request)
         if request.method != "HEAD":
-            await self._stream(response, descriptor, start, stop, request)
+            with self._transfers.pulled() if self._transfers is not None else nullcontext():
+                await self._stream(response, descriptor, start, stop, request)
         await response.write_eof()
         return response
 
@@ -136,8 +141,8 @@ class ImageServer:
     ) -> None:
         while at < stop:
             size_bytes = min(CHUNK_BYTES, stop - at)
-            if self._budget is not None:
-                await self._budget.take(size_bytes)
+            if self._transfers is not None:
+                await self._transfers.take(size_bytes)
             chunk = os.pread(descriptor, size_bytes, at)
             if len(chunk) < size_bytes:
                 raise ConnectionAbortedError("the file shrank while it was served")

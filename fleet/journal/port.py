@@ -8,7 +8,7 @@ from typing import Protocol
 
 from fleet import events as ev
 from fleet.attempts import Attempt
-from fleet.events import Event, Recorded, RolloutId
+from fleet.events import Event, Json, Recorded, RolloutId
 
 
 class Verb(StrEnum):
@@ -76,6 +76,9 @@ class Journal(Protocol):
 
     def rollouts(self) -> Iterable[RolloutRow]:
         """Newest first."""
+
+    def plan_of(self, rollout: RolloutId) -> Json | None:
+        """The plan that it was carried out by; None for one that has none: a dry run, a refusal."""
 
     def busy_nodes(self, nodes: Iterable[str], *, but: RolloutId) -> dict[str, RolloutId]:
         """Which of these are in another rollout that has not ended and that has not ended for them."""

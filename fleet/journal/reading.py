@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fleet.attempts import Attempt, Outcome
 from fleet.errors import UsageError
-from fleet.events import Recorded, RolloutId, decode
+from fleet.events import Json, Recorded, RolloutId, RolloutPlanned, decode
 from fleet.journal.port import Request, RolloutRow, SessionRow, Verb
 
 SCHEMA_VERSION = 1
@@ -39,6 +39,15 @@ class SqliteReader:
         """Newest first."""
         rows = self._rows("SELECT id, created_at, playbook, ended FROM rollouts ORDER BY created_at DESC, rowid DESC")
         return [RolloutRow(id=RolloutId(row[0]), created_at=row[1], playbook=row[2], ended=row[3]) for row in rows]
+
+    def plan_of(self, rollout: RolloutId) -> Json | None:
+        """The plan of one rollout, without reading its other events."""
+        kind = RolloutPlanned.kind
+        query = "SELECT data FROM events WHERE rollout=? AND kind=? ORDER BY seq LIMIT 1"
+        for (data,) in self._rows(query, (rollout, kind)):
+            planned = decode(kind, data)
+            return planned.plan if isinstance(planned, RolloutPlanned) else None
+        return None
 
     def busy_nodes(self, nodes: Iterable[str], *, but: RolloutId) -> dict[str, RolloutId]:
         """Nodes that a rollout which has not ended still claims."""

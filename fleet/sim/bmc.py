@@ -310,6 +310,15 @@ class Bmc:
         self.hmc_ready_at = now + self.box.bmc.hmc_ready_s
         self.firmware.activate(frozenset({Cause.HMC}))
 
+    def repaired(self, part: str, version: str) -> bool:
+        """`part` (GPU_SXM_4) is another one now, with `version` on it; False: no firmware goes by its name."""
+        item = next((item for item in self.firmware.parts if item.endswith(f"FW_{part}")), None)
+        if item is None:
+            return False
+        self.fittings.swap(part)
+        self.firmware.replace(item, version)
+        return True
+
     def hmc_ready(self, now: float) -> bool:
         """Whether the resources of the baseboard's BMC are served."""
         return self.phase is Phase.READY and now >= self.hmc_ready_at

@@ -106,6 +106,12 @@ class Firmware:
                 self._start(part)
         self.revision += 1
 
+    def replace(self, item: str, version: str) -> None:
+        """The part is another one, which runs `version`; what was staged went with the old one."""
+        state = self.parts[item]
+        state.active, state.previous, state.staged, state.writing, state.dead = version, "", None, None, ""
+        self.revision += 1
+
     def dead(self, role: str) -> bool:
         """Whether a part with this role (``bmc``, ``bios``) is bricked."""
         return any(part.role == role and self.parts[part.item].dead for part in self._box.parts if not part.mirrors)

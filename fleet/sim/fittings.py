@@ -17,6 +17,7 @@ from fleet.sim.message import Answer, answer, encode
 if TYPE_CHECKING:
     from fleet.sim.bmc import Bmc
 
+_BASEBOARD = f"{ROOT}/Systems/HGX_"
 _NTP = ("10.20.0.1", "10.20.0.2")
 _BOOT_ORDER = ("Boot0003", "Boot0001", "Boot0000")
 _POLICY = "LastState"
@@ -51,6 +52,9 @@ class Fittings:
         )
         self._chassis = next(chassis, "")
         self.draw = Draw(bmc, self._chassis)
+        self._board = self._baseboard()
+        self._swapped: dict[str, int] = {}
+        """Part -> how often it was replaced."""
         self.ntp: tuple[str, ...] = _NTP
         declared = box.resources[self._system].render(lambda *_: None) if self._system in box.resources else b"{}"
         factory = json.loads(declared).get("PowerRestorePolicy")
@@ -65,6 +69,10 @@ class Fittings:
             self.ntp, self.boot_order = (), tuple(sorted(_BOOT_ORDER))
             self.policy = "AlwaysOff" if self._shows_policy else self.policy
             self._bmc.sessions.accounts.reset(self._bmc.sessions.accounts.first.password)
+
+    def swap(self, part: str) -> None:
+        """A technician replaces a part: the new one has another serial number."""
+        self._swapped[part] = self._swapped.get(part, 0) + 1
 
     def truth(self) -> dict[str, Any]:
         """For the ground truth."""
@@ -89,10 +97,12 @@ class Fittings:
 
     def dressed(self, path: str, body: bytes) -> bytes:
         """The body of one of the box's own resources, with the links to these and the settings that stand in it."""
-        if path not in {self._system, self._manager, self._chassis} - {""}:
+        if path not in {self._system, self._manager, self._chassis, self._board} - {""}:
             return body
         document = json.loads(body)
-        if path == self._system:
+        if path == self._board:
+            document |= _links(path, "Processors")
+        elif path == self._system:
             document |= ({"PowerRestorePolicy": self.policy} if self._shows_policy else {}) | _links(
                 path, "Processors", "Memory"
             )
@@ -128,7 +138,9 @@ class Fittings:
     def _members(self, path: str, now: float) -> list[dict[str, Any]] | None:
         match path:
             case _ if self._system and path == f"{self._system}/Processors":
-                return self._processors(path)
+                return self._cpus(path)
+            case _ if self._board and path == f"{self._board}/Processors":
+                return self._gpus(path)
             case _ if self._system and path == f"{self._system}/Memory":
                 return [_dimm(path, number, self._serial(f"dimm{number}")) for number in range(_DIMMS)]
             case _ if self._chassis and path == f"{self._chassis}/PCIeDevices":
@@ -159,29 +171,47 @@ class Fittings:
             "Status": {"State": "Enabled", "Health": "OK"},
         }
 
-    def _processors(self, path: str) -> list[dict[str, Any]]:
+    def _baseboard(self) -> str:
+        """The "system" beside the host that holds the GPUs, on boxes that show one (captured DGX H100; field guide 5)."""
+        beside = (
+            at for at in self._bmc.box.resources if at.startswith(_BASEBOARD) and at.count("/") == _BASEBOARD.count("/")
+        )
+        return next(beside, "")
+
+    def _cpus(self, path: str) -> list[dict[str, Any]]:
+        return [self._processor(path, f"CPU_{number}", "CPU", "Processor") for number in range(_CPUS)]
+
+    def _gpus(self, path: str) -> list[dict[str, Any]]:
+        """Called as their firmware is: GPU_SXM_1 has HGX_FW_GPU_SXM_1."""
         gpus = self._bmc.box.gpus
-        named = [(f"CPU_{number}", "CPU", "Processor") for number in range(_CPUS)]
-        named += [(f"GPU_{number}", "GPU", gpus.product) for number in range(gpus.count)] if gpus else []
-        return [
-            {
-                "@odata.id": f"{path}/{name}",
-                "@odata.type": "#Processor.v1_11_0.Processor",
-                "Id": name,
-                "Name": name,
-                "ProcessorType": kind,
-                "Model": model,
-                "SerialNumber": self._serial(name),
-                "Status": {"State": "Enabled", "Health": "OK"},
-            }
-            for name, kind, model in named
+        if gpus is None:
+            return []
+        names = [
+            gpus.part.format(number)[gpus.part.find("GPU") :] for number in range(gpus.first, gpus.first + gpus.count)
         ]
+        return [self._processor(path, name, "GPU", gpus.product) for name in names]
+
+    def _processor(self, path: str, name: str, kind: str, model: str) -> dict[str, Any]:
+        return {
+            "@odata.id": f"{path}/{name}",
+            "@odata.type": "#Processor.v1_11_0.Processor",
+            "Id": name,
+            "Name": name,
+            "ProcessorType": kind,
+            "Model": model,
+            "SerialNumber": self._serial(name),
+            "Status": {"State": "Enabled", "Health": "OK"},
+        }
 
     def _devices(self, path: str) -> list[dict[str, Any]]:
         gpus = self._bmc.box.gpus
         names = [f"GPU_{number}" for number in range(gpus.count if gpus else 0)] + [f"NIC_{at}" for at in range(_NICS)]
         lost, narrow = self._struck(Effect.DEVICE_MISSING, "NIC_1"), self._struck(Effect.GPU_LOST_LANES, "GPU_0")
-        return [_device(path, name, _LANES // 2 if name == narrow else _LANES) for name in names if name != lost]
+        return [
+            _device(path, name, self._serial(name), _LANES // 2 if name == narrow else _LANES)
+            for name in names
+            if name != lost
+        ]
 
     def _struck(self, effect: Effect, otherwise: str) -> str:
         """The device that a fault has hit since the BMC restarted; empty: none."""
@@ -190,7 +220,9 @@ class Fittings:
         return "" if rule is None else rule.text("device", otherwise)
 
     def _serial(self, name: str) -> str:
-        return hashlib.sha256(f"{self._bmc.spec.name}/{name}".encode()).hexdigest()[:12].upper()
+        swapped = self._swapped.get(name, 0)
+        which = f"{self._bmc.spec.name}/{name}" + (f" {swapped}" if swapped else "")
+        return hashlib.sha256(which.encode()).hexdigest()[:12].upper()
 
 
 def _patched(kept: tuple[str, ...], said: list[Any]) -> tuple[str, ...]:
@@ -229,13 +261,14 @@ def _dimm(path: str, number: int, serial: str) -> dict[str, Any]:
     }
 
 
-def _device(path: str, name: str, lanes: int) -> dict[str, Any]:
+def _device(path: str, name: str, serial: str, lanes: int) -> dict[str, Any]:
     return {
         "@odata.id": f"{path}/{name}",
         "@odata.type": "#PCIeDevice.v1_5_0.PCIeDevice",
         "Id": name,
         "Name": name,
         "DeviceType": "SingleFunction",
+        "SerialNumber": serial,
         "PCIeInterface": {"PCIeType": "Gen5", "MaxPCIeType": "Gen5", "LanesInUse": lanes, "MaxLanes": _LANES},
         "Status": {"State": "Enabled", "Health": "OK"},
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TruthServer:
-    """GET /truth, POST /ac?node=NAME, POST /breaker?name=NAME, POST /quit."""
+    """GET /truth, POST /ac?node=NAME, POST /breaker?name=NAME, POST /repair?node=NAME&part=PART&version=OLD, POST /quit."""
 
     def __init__(self, hall: "Hall") -> None:
         self._hall = hall
@@ -26,6 +26,7 @@ class TruthServer:
         app.router.add_get("/truth", self._get)
         app.router.add_post("/ac", self._ac)
         app.router.add_post("/breaker", self._breaker)
+        app.router.add_post("/repair", self._repair)
         app.router.add_post("/quit", self._quit)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -68,6 +69,14 @@ class TruthServer:
             self._hall.close_breaker(name)
         except KeyError:
             return web.json_response({"error": f"no breaker is called {name!r}"}, status=404)
+        return web.json_response({})
+
+    async def _repair(self, request: web.Request) -> web.Response:
+        """A part is replaced by another, with the firmware that lay on the shelf."""
+        told = request.query
+        bmc = self._hall.bmcs.get(told.get("node", ""))
+        if bmc is None or not bmc.repaired(told.get("part", ""), told.get("version", "")):
+            return web.json_response({"error": f"no such part: {dict(told)}"}, status=404)
         return web.json_response({})
 
     async def _quit(self, _: web.Request) -> web.Response:

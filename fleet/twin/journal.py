@@ -12,7 +12,7 @@ from pathlib import Path
 from fleet import events as ev
 from fleet.attempts import Attempt, counted
 from fleet.clock import Clock
-from fleet.events import Event, Recorded, RolloutId, decode, encode
+from fleet.events import Event, Json, Recorded, RolloutId, RolloutPlanned, decode, encode
 from fleet.journal.port import Request, RolloutRow, SessionRow, Verb
 
 
@@ -65,6 +65,11 @@ class MemoryJournal:
     def rollouts(self) -> Iterable[RolloutRow]:
         """Newest first."""
         return list(reversed(self._rows.values()))
+
+    def plan_of(self, rollout: RolloutId) -> Json | None:
+        """The plan of one rollout."""
+        kept = (item.event for item in self._kept.get(rollout, ()))
+        return next((event.plan for event in kept if isinstance(event, RolloutPlanned)), None)
 
     def busy_nodes(self, nodes: Iterable[str], *, but: RolloutId) -> dict[str, RolloutId]:
         """Nodes that a rollout which has not ended still claims."""

@@ -10,6 +10,7 @@ from fleet.profile import (
     CopyPolicy,
     Force,
     MediaProfile,
+    Obstacle,
     Profile,
     Push,
     Quirks,
@@ -57,6 +58,7 @@ def read_platform(path: Path) -> Platform:
             power_sensor=reader.text("power_sensor", default=""),
             media=_media(reader.mapping("media")),
             restores=frozenset(value.choice(Setting) for value in reader.sequence("restores")),
+            obstacles=tuple(_obstacle(MappingReader(value, what="obstacle")) for value in reader.sequence("obstacles")),
             timings=_timings(reader.mapping("timings")),
             quirks=_quirks(reader.mapping("quirks")),
             sources=reader.texts("sources"),
@@ -65,6 +67,18 @@ def read_platform(path: Path) -> Platform:
     )
     reader.finish()
     return platform
+
+
+def _obstacle(reader: MappingReader) -> Obstacle:
+    found = Obstacle(
+        path=reader.text("path"),
+        keys=reader.texts("property"),
+        blocks=reader.text("blocks"),
+        says=reader.text("says"),
+        components=frozenset(reader.texts("components", default=())),
+    )
+    reader.finish()
+    return found
 
 
 def _component(reader: MappingReader) -> ComponentProfile:

@@ -20,6 +20,7 @@ from playbooks.registry import step
 from playbooks.steps.hosts import post_left_s, post_over
 from playbooks.steps.power import ACTIONS, cycle_ac
 from playbooks.steps.slots import at_rest, hold_copies
+from playbooks.steps.turn import Turn
 from playbooks.steps.waiting import again, at_the_gate, calm, marker_json, ready
 
 _PATIENCE = 3.0
@@ -80,6 +81,7 @@ class FirmwareUpdate:
             return seen | ({"slots": slots} if slots else {})
 
         async def prepare() -> Json:
+            await turn.come()
             seen = await at_the_gate(ctx, look)
             return {"sha256": target.sha256, "version": target.version, **seen, "at": ctx.clock.now()}
 
@@ -103,7 +105,8 @@ class FirmwareUpdate:
         async def reconcile(intent: Json) -> Json | None:
             return await _find_submission(ctx, target, intent, staged_over=bool(self.always))
 
-        return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
+        async with Turn(ctx) as turn:
+            return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
 
 
 async def _restored(ctx: NodeContext) -> Json:

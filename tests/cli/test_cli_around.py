@@ -123,7 +123,9 @@ async def test_a_rollout_keeps_the_port_of_its_image_server_over_its_processes(t
     image, sha256 = tmp_path / "images" / "ubuntu-24.04.iso", str(sources.playbook.baseline.systems["ubuntu"].sha256)
     urls, installation = [], ""
     for _ in range(2):
-        async with around.working(sources, SystemClock(), place, sources.playbook.steps) as edges:
+        async with around.working(
+            sources, SystemClock(), place, sources.playbook.steps, compose.make_transfers(sources, SystemClock())
+        ) as edges:
             installation = installation or await edges.installs.begin()
             urls.append(await edges.installs.offer(image, sha256, installation))
     assert urls[0] == urls[1]
@@ -132,7 +134,13 @@ async def test_a_rollout_keeps_the_port_of_its_image_server_over_its_processes(t
 async def test_an_address_that_is_not_ours_is_said(tmp_path: Path) -> None:
     sources = declared(tmp_path)
     with pytest.raises(UsageError, match=r"images cannot be served at 10\.20\.0\.5 port 8090"):
-        async with around.working(sources, SystemClock(), tmp_path / "place", sources.playbook.steps):
+        async with around.working(
+            sources,
+            SystemClock(),
+            tmp_path / "place",
+            sources.playbook.steps,
+            compose.make_transfers(sources, SystemClock()),
+        ):
             pass
 
 
@@ -140,7 +148,8 @@ async def test_nothing_listens_where_no_step_installs(tmp_path: Path, monkeypatc
     for name in ("FLEET_PDU_AUTH", "FLEET_PDU_PRIVACY"):
         monkeypatch.setenv(name, "eight characters")
     sources = declared(tmp_path)
-    async with around.working(sources, SystemClock(), tmp_path / "place", [StepSpec("verify")]) as edges:
+    transfers = compose.make_transfers(sources, SystemClock())
+    async with around.working(sources, SystemClock(), tmp_path / "place", [StepSpec("verify")], transfers) as edges:
         assert [outlet.name for outlet in edges.outlets(sources.nodes[0])] == ["pdu-r01-A/1", "pdu-r01-B/1"]
         with pytest.raises(NodeFault, match="no image server runs"):
             _ = edges.installs

@@ -11,7 +11,7 @@ from aiohttp import web
 from bmc_stand_in import SESSIONS, Certificate, MemoryLedger, Seen, error, reply, serving, session_reply
 
 from fleet.drivers.redfish import RedfishDriver
-from fleet.ports import PowerState
+from fleet.ports import PowerState, TellsCondition
 from fleet.profile import Trust
 from fleet.vendors import classify
 from inventory.baseline import Activation
@@ -152,6 +152,46 @@ async def test_a_captured_machine_is_known_and_read(
     assert {path for _, path in served.effects()} == {SESSIONS, f"{SESSIONS}/1"}
     assert served.max_in_flight == 1
     assert not ledger.open_uris
+
+
+@pytest.mark.parametrize("expands", [True, False], ids=["expands", "ignores-expand"])
+@pytest.mark.parametrize(
+    ("tree", "part", "serial", "parts"),
+    [
+        ("nvidia-dgx-h100", "GPU_SXM_1", "1652923003067", 8),
+        ("supermicro-821ge-8xh100", "GPU4", "1652323019737", 26),
+        ("dell-r750-idrac9", "Video.Slot.2-1", "1654422007043", 1),
+        ("hpe-dl385-ilo5", "", "", 0),
+    ],
+)
+async def test_its_condition_is_read_with_few_requests(
+    tree: str,
+    part: str,
+    serial: str,
+    parts: int,
+    *,
+    expands: bool,
+    trees: Path,
+    certificate: Certificate,
+    driver: RedfishDriver,
+    ledger: MemoryLedger,
+) -> None:
+    async with serving(certificate, Tree(trees / tree, expands=expands)) as served:
+        bmc = driver.bmc(served.node(), classify(await driver.discover(served.node(), ledger)), ledger)
+        await bmc.connect()
+        before = len(served.seen)
+        assert isinstance(bmc, TellsCondition)
+        told = await bmc.condition()
+        requests = len(served.seen) - before
+        await bmc.close()
+    assert told.parts.get(part, "") == serial
+    assert len(told.parts) == parts
+    assert told.ahead_s is not None
+    assert told.ahead_s < 0  # they were captured years ago
+    assert not told.media
+    assert not told.supplies
+    assert not told.obstacles
+    assert requests <= (20 if expands else 40)
 
 
 async def test_every_dgx_task_on_record_is_read(

@@ -11,7 +11,7 @@ from bmc_stand_in import FieldClock
 
 from fleet.drivers.images import ImageServer
 from fleet.errors import UsageError
-from fleet.limits import ByteBudget
+from fleet.limits import Transfers
 
 CONTENT = bytes(range(251)) * 2000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -93,11 +93,14 @@ async def test_a_file_that_changed_is_neither_published_nor_served(
 
 async def test_bytes_per_second_are_shared(image: Path, http: aiohttp.ClientSession) -> None:
     clock = FieldClock()
-    server = ImageServer(host="127.0.0.1", budget=ByteBudget(bytes_per_s=10_000.0, clock=clock))
+    transfers = Transfers(bytes_per_s=10_000.0, clock=clock)
+    server = ImageServer(host="127.0.0.1", transfers=transfers)
     await server.start()
     url = await server.publish(image, size_bytes=len(CONTENT), sha256=SHA256)
     for _ in range(2):
         async with http.get(url) as response:
+            assert transfers.under_way == 1
             assert await response.read() == CONTENT
     await server.close()
+    assert (transfers.under_way, transfers.sent_bytes) == (0, 2 * len(CONTENT))
     assert sum(clock.slept_s) == pytest.approx(2 * len(CONTENT) / 10_000)

@@ -25,6 +25,8 @@ from fleet.executor import LocalExecutor
 from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.journal import SqliteJournal
+from fleet.limits import Transfers
+from fleet.notes import noted
 from fleet.outlets import outlet_offers
 from fleet.plan import Plan, Survey, build
 from fleet.policy.spec import OnFailure, RolloutSpec
@@ -124,6 +126,7 @@ class Site:
     edges: Edges | None = None
     chassis: Mapping[str, Sequence[str]] | None = None
     """As the whole inventory has them; None: as these nodes do."""
+    transfers: Transfers | None = None
     state: RolloutState = field(default_factory=lambda: RolloutState(rollout=ROLLOUT))
     """As the last process left it."""
     events: list[Event] = field(default_factory=list)
@@ -134,7 +137,7 @@ class Site:
         """With the hall's credential."""
         password = SecretRef.parse(f"file:{self.hall.spec.directory / 'password'}")
         credential = Credential(id=CredentialId("bmc"), user="admin", password=password)
-        return RedfishDriver([credential], clock=self.clock, images=images)
+        return RedfishDriver([credential], clock=self.clock, images=images, transfers=self.transfers)
 
     def component(
         self,
@@ -146,6 +149,7 @@ class Site:
         previous: str = "",
         stone: str = "",
         activation: Activation | None = None,
+        payload_bytes: int = 4096,
     ) -> ComponentBaseline:
         """A component's wish, its image built for the box; `built_for` another box's bundle goes wrong."""
         bundle, family, newest, needs = IMAGES[model, key]
@@ -155,7 +159,9 @@ class Site:
             path = self.directory / f"{key}-{text}.fwpkg"
             box = built_for or model
             inner, part = (bundle, family) if not built_for else IMAGES[built_for, key][:2]
-            return path, build_box_package(path, model=box, bundle=inner, versions={part: text}, version=text)
+            return path, build_box_package(
+                path, model=box, bundle=inner, versions={part: text}, version=text, size_bytes=payload_bytes
+            )
 
         image, sha256 = package(goal)
         back = (
@@ -213,6 +219,7 @@ class Site:
         ledger = Ledger(journal, RolloutState(rollout=ROLLOUT))
         try:
             await ledger.record(ev.RolloutCreated(playbook="p", sources={}, by="test"))
+            surveys = await self.surveyed(ledger)
             plan = build(
                 playbook="p",
                 baseline=Baseline(name="b", models=("*",), components={part.key: part for part in components}),
@@ -223,7 +230,7 @@ class Site:
                     failure_budget=len(self.nodes) if failure_budget is None else failure_budget,
                     on_failure=on_failure,
                 ),
-                surveys=await self.surveyed(ledger),
+                surveys=surveys,
                 recipe_for=RecipeBook(
                     steps=(*flashes, *steps),
                     baseline=Baseline(name="b", models=("*",), components={part.key: part for part in components}),
@@ -232,6 +239,7 @@ class Site:
                 ),
                 chassis=self.chassis,
             )
+            plan = noted(plan, surveys, {})
             await ledger.record(ev.RolloutPlanned(plan=plan.to_json(), digest=plan.digest()))
             await ledger.record(
                 *(

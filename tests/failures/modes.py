@@ -54,6 +54,24 @@ def mode(code: str, symptom: str = "", answer: Answer | None = None, does: str =
     return marked
 
 
+def shown_elsewhere(code: str, symptom: str, answer: Answer, does: str, tests: tuple[str, ...]) -> None:
+    """A mode whose tests stand beside what does it. See `also`."""
+    _row(code, symptom, answer, does)
+    also(code, *tests)
+
+
+def also(code: str, *tests: str) -> None:
+    """Tests of a mode that stand elsewhere: files below tests/ with the test's name, FILE::NAME.
+
+    Raises ValueError where a file has no such test: the page must not point at nothing.
+    """
+    for name in tests:
+        file, _, function = name.partition("::")
+        if f"def {function}(" not in (TESTS / file).read_text():
+            raise ValueError(f"{code}: tests/{name} is not there")
+    ROWS[code].tests.extend(f"tests/{name}" for name in tests)
+
+
 def not_handled(code: str, symptom: str, does: str) -> None:
     """A mode for which there is nothing to test."""
     _row(code, symptom, Answer.NOT_HANDLED, does)

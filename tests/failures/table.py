@@ -58,8 +58,13 @@ def page() -> str:
 
 
 def _line(row: Row) -> str:
-    tests = "<br>".join(f"[{name.partition('::')[2][9:]}](../{name.partition('::')[0]})" for name in row.tests)
+    tests = "<br>".join(f"[{_words(row.code, name)}](../{name.partition('::')[0]})" for name in row.tests)
     return f"| {row.code} | {_cell(row.symptom)} | {row.answer} | {_cell(row.does)} | {tests or 'none'} |"
+
+
+def _words(code: str, test: str) -> str:
+    """The test's name, without what the row says already."""
+    return test.partition("::")[2].removeprefix("test_").removeprefix(f"{code.lower()}_")
 
 
 def _cell(text: str) -> str:

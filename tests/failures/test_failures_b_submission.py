@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from failure_rig import CONFIRMED, DELL, DGX, SMC, UPLOAD, Site, ended, error, harmless, http, resets, rule, site
-from modes import Answer, mode
+from modes import Answer, also, mode
 from support.imaging import NoLedger
 
 from fleet import events as ev
@@ -335,12 +335,17 @@ async def test_f25_a_missing_licence_is_named(tmp_path: Path) -> None:
 @mode(
     "F26",
     symptom="Write-protection, lockdown, secure mode.",
-    answer=Answer.HELD,
-    does="Held with the BMC's words. Nothing is unlocked by itself, and the plan does not see it.",
+    answer=Answer.REFUSED,
+    does="Refused by the plan where an item says WriteProtected, or the profile knows the property (DGX: hardware write protection of"
+    " the baseboard; Supermicro, Dell: system lockdown). What shows only later is held with the BMC's words. Nothing is unlocked"
+    " by itself.",
 )
 async def test_f26_a_locked_machine_is_not_unlocked(tmp_path: Path) -> None:
     locked = error("IDRAC.2.8.SYS473", "Unable to perform the operation because the system is in Lockdown mode.")
     assert "Lockdown mode" in await rejected(tmp_path, http(UPLOAD, status=400, body=locked))
+
+
+also("F26", "failures/test_precheck_hall.py::test_a_locked_machine_is_refused")
 
 
 @mode(

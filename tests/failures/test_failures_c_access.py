@@ -21,7 +21,7 @@ from failure_rig import (
     rule,
     site,
 )
-from modes import Answer, mode, not_handled
+from modes import Answer, mode, shown_elsewhere
 
 from fleet.errors import Reason
 from fleet.state import NodeStatus
@@ -240,11 +240,20 @@ async def test_f37_a_clock_that_lies_proves_nothing_and_hinders_nothing(tmp_path
         assert harmless(place.truth())
 
 
-not_handled(
+shown_elsewhere(
     "F38",
     symptom="Settings, users, NTP, subscriptions, boot order are gone after the reset.",
-    does="They are neither recorded before nor compared after. Only the ForceUpdate flag (F22) and the boot override of an"
-    " installation (F55) are looked after.",
+    answer=Answer.HELD,
+    does="Settings, users, sensors, memory, processors, drives and PCIe widths are noted before the first image and compared"
+    " after the last activation. What the profile names (DGX: NTP, power restore policy, boot order) is put back, once each,"
+    " and the node goes on; whatever else differs holds it with the difference. Event subscriptions and SNMP targets are not"
+    " read; no user is made anew.",
+    tests=(
+        "wire/test_side_effects.py::test_settings_that_a_flash_reset_are_put_back_once",
+        "wire/test_side_effects.py::test_a_node_that_lost_something_is_held_with_the_difference",
+        "steps/test_settings_keep.py::test_it_is_put_back_whenever_the_process_dies",
+        "steps/test_settings_keep.py::test_a_user_that_is_gone_holds_the_node_and_the_rest_is_put_back",
+    ),
 )
 
 

@@ -1,28 +1,34 @@
 """Field guide 6, E: the fleet, and imaging. F51 to F60, against the hall over TLS."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from failure_rig import CONFIRMED, DGX, GB300, UPLOAD, Site, ended, error, free_port, harmless, http, rule, site
-from modes import Answer, mode, not_handled
-from support.imaging import Life, Place, process
+from failure_rig import CONFIRMED, DELL, DGX, GB300, UPLOAD, Site, ended, error, free_port, harmless, http, rule, site
+from modes import Answer, also, mode
+from support.imaging import Life, NoLedger, Place, process
 
 from fleet import events as ev
+from fleet.drivers.images import ImageServer
+from fleet.drivers.redfish.bmc import RedfishBmc
 from fleet.drivers.ssh import SshAddress
 from fleet.errors import NodeFault, Reason
 from fleet.exits import Exit
+from fleet.limits import Transfers
+from fleet.ports import UpdateOrder
+from fleet.profile import Push
 from fleet.recipe import ACTIVATE, COMMIT, UPDATE
 from fleet.sim.osimage import build_os_image
 from fleet.state import NodeStatus
 from fleet.step import Met, StepSpec
 from fleet.vendors import profile_named
 from inventory.baseline import ComponentBaseline
-from inventory.model import Credential, CredentialId, SecretRef
+from inventory.model import Credential, CredentialId, Node, SecretRef
 from playbooks.steps.image import OsImage
 
 
@@ -40,13 +46,75 @@ async def test_f52_a_tray_of_a_rack_wide_domain_is_not_touched(tmp_path: Path) -
         assert [place.truth(n)["submits"] for n in (0, 1)] == [0, 1]
 
 
-not_handled(
+@mode(
     "F53",
     symptom="A thousand BMCs pull from one image server.",
-    does="Images of firmware are pushed wherever a way is known, and waves and `max_in_flight` bound how many nodes"
-    " are at it. Bytes per second of"
-    " the image server are not budgeted by any command.",
+    answer=Answer.MASTERED,
+    does="Pushed and pulled images share one budget of bytes a second (`transfers: {megabytes_per_s: 1000}` of the inventory), evenly."
+    " A push waits for its turn before its BMC is told anything; how many have one follows the measured throughput, and leaves each at"
+    " least 1 MB/s. A pull is never kept waiting or turned away, and counts. There are no caches per rack.",
 )
+async def test_f53_pushes_and_pulls_share_the_bytes_and_nobody_starves(tmp_path: Path) -> None:
+    async with site(tmp_path, *[DGX] * 4, DELL, DELL, speed=5) as place:
+        shared = Transfers(bytes_per_s=3e6, clock=place.clock)
+        place.transfers = shared
+        images = ImageServer(host="127.0.0.1", transfers=shared)
+        await images.start()
+        driver, ended_at, queue = place.driver(images), dict[str, float](), list[str]()
+        wishes = {model: place.component(model, "bios", payload_bytes=3_000_000) for model in (DGX, DELL)}
+        most = 0
+
+        async def one(node: Node, bmc: RedfishBmc) -> None:
+            nonlocal most
+            part, wish = bmc.profile.components["bios"], wishes[node.model]
+            pulls = node.model == DELL
+            size = wish.image.stat().st_size
+            order = UpdateOrder(
+                component="bios",
+                profile=replace(part, push=(Push.SIMPLE_UPDATE,)) if pulls else part,
+                image=wish.image,
+                size_bytes=size,
+                sha256=wish.sha256,
+                force=False,
+            )
+            async with nullcontext() if pulls else bmc.turn(queue.append):
+                most = max(most, shared.under_way)
+                await bmc.submit_update(order)
+            while pulls and place.truth(place.nodes.index(node))["received_bytes"] < size:
+                await place.clock.sleep(0.2)
+            ended_at[node.id] = place.clock.now()
+            await bmc.close()
+
+        names = {DGX: "dgx-h100", DELL: "dell-idrac9"}
+        bmcs = [(node, driver.bmc(node, profile_named(names[node.model]), NoLedger())) for node in place.nodes]
+        await asyncio.gather(*(bmc.connect() for _, bmc in bmcs))
+        begun = place.clock.now()
+        async with asyncio.TaskGroup() as group:
+            for node, bmc in bmcs:
+                group.create_task(one(node, bmc))
+        sizes = [wishes[node.model].image.stat().st_size for node in place.nodes]
+        took = max(ended_at.values()) - begun
+        assert sum(place.truth(n)["received_bytes"] for n in range(6)) >= sum(sizes) == shared.sent_bytes
+        assert sum(sizes) / (took + 1) <= 3e6  # a second's worth may go at once
+        assert most <= 3
+        assert queue
+        assert shared.under_way == shared.waiting == 0
+        await driver.close()
+        await images.close()
+
+
+@mode("F53")
+async def test_f53_an_image_is_announced_only_when_its_turn_has_come(tmp_path: Path) -> None:
+    async with site(tmp_path, *[DGX] * 3) as place:
+        place.transfers = Transfers(bytes_per_s=1e6, clock=place.clock)
+        assert ended(await place.rolled_out(place.component(DGX, "bmc"))) == CONFIRMED
+        told = [
+            type(event)
+            for event in place.events
+            if isinstance(event, ev.IntentRecorded | ev.EffectRecorded) and event.effect.endswith("/submit")
+        ]
+        assert told == [ev.IntentRecorded, ev.EffectRecorded] * 3
+        assert all(harmless(place.truth(n)) for n in range(3))
 
 
 @mode(
@@ -186,8 +254,9 @@ async def test_f57_a_phone_home_of_another_machine_holds_the_node(tmp_path: Path
 @mode(
     "F58",
     symptom="A node comes back from repair with old parts.",
-    answer=Answer.NOT_HANDLED,
-    does="No loop looks by itself: the next plan reads the node anew and flashes what differs. Serials of parts are not kept.",
+    answer=Answer.MASTERED,
+    does="The next plan reads the node anew, names each processor and GPU whose serial is another than in the last rollout's plan,"
+    " with the firmware that it runs and what becomes of it, and flashes what differs. No loop looks by itself.",
 )
 async def test_f58_the_next_rollout_finds_old_firmware_of_a_new_part(tmp_path: Path) -> None:
     async with site(tmp_path, DGX) as place:
@@ -200,6 +269,9 @@ async def test_f58_the_next_rollout_finds_old_firmware_of_a_new_part(tmp_path: P
         assert ended(await later.rolled_out(later.component(DGX, "bmc"))) == CONFIRMED
         assert later.flashes("HostBMC_0") == [("24.09.17", "done")] * 2
         assert harmless(later.truth())
+
+
+also("F58", "wire/test_repaired_part.py::test_the_next_plan_names_the_part_and_what_becomes_of_it")
 
 
 @mode(

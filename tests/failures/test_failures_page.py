@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import table
-from modes import mode
+from modes import also, mode
 
 PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
 
@@ -27,7 +27,9 @@ def test_every_test_of_a_mode_stands_in_its_row() -> None:
         for line in written
         if line.startswith(("async def test_f", "def test_f"))
     }
-    assert names == {test.partition("::")[2] for row in table.load().values() for test in row.tests}
+    rows = table.load().values()
+    told = [test.partition("::") for row in rows for test in row.tests]
+    assert names == {name for file, _, name in told if Path(file).name.startswith("test_failures_")}
 
 
 def test_a_test_cannot_speak_for_another_mode() -> None:
@@ -36,3 +38,8 @@ def test_a_test_cannot_speak_for_another_mode() -> None:
 
     with pytest.raises(ValueError, match="marked as a test of F01"):
         mode("F01")(test_f02_something)
+
+
+def test_the_page_points_at_no_test_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match=r"F02: tests/wire/test_side_effects\.py::test_gone is not there"):
+        also("F02", "wire/test_side_effects.py::test_gone")

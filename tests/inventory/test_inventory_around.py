@@ -144,6 +144,8 @@ def test_what_is_not_said_has_its_usual_port_or_is_not_there(folder: Path) -> No
     text = cut(AROUND, "vlans").replace("port: 2022, platform: cumulus_linux", "").replace("port: 1161, ", "")
     hall = loaded(folder, text.replace("\n    mib: raritan-px\n    outlets: by-slot", ""))
     assert (hall.vlans, hall.ssh, hall.scheduler, hall.provisioning, hall.exports) == ({}, Ssh(), None, None, {})
+    assert hall.transfers.megabytes_per_s == 1000
+    assert loaded(folder, text + "transfers: {megabytes_per_s: 2500}\n").transfers.megabytes_per_s == 2500
     assert (hall.switches[0].port, hall.switches[0].platform, hall.pdus[-1].port) == (22, None, 161)
     assert (hall.pdus[0].mib, hall.pdus[0].outlets) == (None, {})
     assert loaded(folder, text + "scheduler: {slurm: {}}\nprovisioning: {address: 'fd00:0::5'}\n").scheduler == (

@@ -12,12 +12,13 @@ from fleet.cli.plan_view import show_plan
 from fleet.errors import Reason
 from fleet.plan import CannotPlan, Survey, build
 from fleet.policy.spec import RolloutSpec
-from fleet.ports import TaskPhase, TaskReading, UpdateReadiness
+from fleet.ports import Condition, TaskPhase, TaskReading, UpdateReadiness
 from fleet.step import StepSpec
 
 KIND = profile("bmc")
 GOAL = baseline(component("bmc"))
 READY = UpdateReadiness(enabled=True, alive=(), known_tasks=(), max_image_bytes=None)
+SHORT = Condition(supplies=("PSU1 (Critical)",))
 ALIVE = TaskReading(
     uri="/t/1",
     phase=TaskPhase.ALIVE,
@@ -60,6 +61,19 @@ def test_each_of_these_refuses_a_node_that_needs_an_image_and_no_other(
     assert refusal.value.reason is reason
     if told.get("item") != {"state": "Absent"}:  # of a device that is not there no version is known
         book(GOAL)(read("new", **told))
+
+
+@pytest.mark.parametrize("item", ["PSU_3", "PowerSupply1"])
+def test_the_image_of_a_power_supply_needs_the_others_well(item: str) -> None:
+    seen, wanted = survey(node("n"), {item: "old"}, profile(item)), book(baseline(component(item)))
+    wanted(replace(seen, condition=Condition()))
+    with pytest.raises(CannotPlan, match=r"PSU1 \(Critical\)") as refusal:
+        wanted(replace(seen, condition=SHORT))
+    assert refusal.value.reason is Reason.NOT_HEALTHY
+
+
+def test_other_images_do_not() -> None:
+    book(GOAL)(replace(read(), condition=SHORT))
 
 
 @pytest.mark.parametrize("told", [{}, {"max_image_bytes": 1000}, {"health": "Warning"}, {"health": "OK"}])

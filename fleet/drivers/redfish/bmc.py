@@ -1,10 +1,13 @@
 """`fleet.ports.Bmc` over Redfish: one BMC, one connection, one session, one request in flight."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from fleet.drivers.digests import Digests
 from fleet.drivers.redfish import (
+    bodies,
     boot,
+    condition,
     document,
     firmware,
     following,
@@ -24,8 +27,10 @@ from fleet.drivers.redfish.firmware import Expansion
 from fleet.drivers.redfish.layout import Layout
 from fleet.drivers.redfish.meter import Meter
 from fleet.errors import NodeFault, Reason, Transient, UsageError
+from fleet.limits import Transfers
 from fleet.ports import (
     BootMarker,
+    Condition,
     PowerAction,
     PowerState,
     Restarted,
@@ -60,12 +65,14 @@ class RedfishBmc:
         *,
         digests: Digests,
         images: update.ImageSource | None,
+        transfers: Transfers | None = None,
     ) -> None:
         self._node = node
         self._profile = profile
         self._access = access
         self._digests = digests
-        self._images = images
+        self._transfers = transfers
+        self._by = update.Handing(images=images, pay=transfers.take if transfers else bodies.free)
         self._layout: Layout | None = None
         self._before: Layout | None = None
         """As it was before the last restart."""
@@ -188,12 +195,16 @@ class RedfishBmc:
         await self._verify(order)
         if order.force and order.profile.force is Force.STICKY_FLAG:
             await update.set_force_flag(self._access, found, force=True)
-        reply = await update.submit(self._access, found.update, order, self._images)
+        reply = await update.submit(self._access, found.update, order, self._by)
         try:
             task = await following.task_of(self._access, found, reply, self._known)
         except (Transient, NodeFault):
             task = None  # accepted is accepted: the inventory decides how it went
         return update.submission(reply, task, await self._started(reply, task))
+
+    def turn(self, told: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        """See `fleet.ports.TakesTurns.turn`."""
+        return self._transfers.turn(told) if self._transfers is not None else nullcontext()
 
     async def restore_force_flag(self) -> None:
         """See `fleet.ports.Bmc.restore_force_flag`."""
@@ -226,6 +237,10 @@ class RedfishBmc:
     async def settings(self) -> Mapping[str, str]:
         """See `fleet.ports.SideEffects.settings`."""
         return await settings.read(self._access, await self._found(), self._expansion)
+
+    async def condition(self) -> Condition:
+        """See `fleet.ports.TellsCondition.condition`."""
+        return await condition.read(self._access, await self._found(), self._expansion, self._profile)
 
     async def put_back(self, what: Setting, value: str) -> None:
         """See `fleet.ports.SideEffects.put_back`."""

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,14 @@ CHUNK_BYTES = 256 * 1024
 """All that an upload holds of its image; the system's page cache is the copy that all nodes share."""
 JSON = "application/json"
 OCTETS = "application/octet-stream"
+
+
+Pay = Callable[[int], Awaitable[None]]
+"""Waits until so many bytes may be sent."""
+
+
+async def free(_: int) -> None:
+    """No budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,8 @@ class ImageBody:
     before: bytes = b""
     after: bytes = b""
     content_type: str = OCTETS
+    pay: Pay = free
+    """Waits before each chunk, where all images share a budget of bytes."""
 
     @property
     def size_bytes(self) -> int:
@@ -66,6 +76,7 @@ class ImageBody:
                 if not chunk:
                     raise _changed(self.image)
                 left -= len(chunk)
+                await self.pay(len(chunk))
                 yield chunk
         finally:
             os.close(descriptor)
@@ -73,13 +84,13 @@ class ImageBody:
             yield self.after
 
 
-def raw(image: Path, image_bytes: int) -> ImageBody:
+def raw(image: Path, image_bytes: int, pay: Pay = free) -> ImageBody:
     """The image alone, for HttpPushUri."""
     os.close(_open(image, image_bytes))
-    return ImageBody(image=image, image_bytes=image_bytes)
+    return ImageBody(image=image, image_bytes=image_bytes, pay=pay)
 
 
-def multipart(image: Path, image_bytes: int, parameters: Mapping[str, Any]) -> ImageBody:
+def multipart(image: Path, image_bytes: int, parameters: Mapping[str, Any], pay: Pay = free) -> ImageBody:
     """UpdateParameters, then UpdateFile (DSP0266 multipart push): a BMC that parses a stream needs the words first."""
     os.close(_open(image, image_bytes))
     boundary = f"fleetwave-{secrets.token_hex(16)}"
@@ -96,6 +107,7 @@ def multipart(image: Path, image_bytes: int, parameters: Mapping[str, Any]) -> I
         before=before.encode(),
         after=f"\r\n--{boundary}--\r\n".encode(),
         content_type=f"multipart/form-data; boundary={boundary}",
+        pay=pay,
     )
 
 

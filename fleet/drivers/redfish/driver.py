@@ -13,7 +13,7 @@ from fleet.drivers.redfish.https import HttpsTransport
 from fleet.drivers.redfish.transport import HttpTransport
 from fleet.drivers.redfish.update import ImageSource
 from fleet.errors import NodeFault, Reason, UsageError
-from fleet.limits import Limits
+from fleet.limits import Limits, Transfers
 from fleet.ports import SessionLedger
 from fleet.profile import Profile
 from fleet.vendors.discovery import Discovery
@@ -34,29 +34,29 @@ class RedfishDriver:
         clock: Clock,
         limits: Limits | None = None,
         images: ImageSource | None = None,
+        transfers: Transfers | None = None,
         transport: TransportMaker | None = None,
     ) -> None:
-        """`images` lets BMCs pull (SimpleUpdate); without it images are only pushed."""
+        """`images` lets BMCs pull (SimpleUpdate); without it images are only pushed. `transfers`: what all that is sent shares."""
         self._credentials: Mapping[CredentialId, Credential] = {each.id: each for each in credentials}
         self._logins: dict[CredentialId, asyncio.Task[Login]] = {}
         self._clock = clock
         self._limits = limits or Limits()
         self._images = images
+        self._transfers = transfers
         self._digests = Digests()
         self._transport = transport or self._https
 
     def bmc(self, node: Node, profile: Profile, ledger: SessionLedger) -> RedfishBmc:
         """A BMC that is not connected yet."""
-        return RedfishBmc(node, profile, self._access(node, ledger), digests=self._digests, images=self._images)
+        return self._of(node, profile, self._access(node, ledger))
 
     async def meet(self, node: Node, ledger: SessionLedger, choose: Callable[[Discovery], Profile]) -> RedfishBmc:
         """A connected BMC with the profile that `choose` finds: one connection and one session for both."""
         access = self._access(node, ledger)
         try:
             await access.open()
-            bmc = RedfishBmc(
-                node, choose(await discovery.discover(access)), access, digests=self._digests, images=self._images
-            )
+            bmc = self._of(node, choose(await discovery.discover(access)), access)
             await bmc.connect()
         except BaseException:
             await access.end()
@@ -75,6 +75,9 @@ class RedfishDriver:
         for login in logins:
             login.cancel()
         await asyncio.gather(*logins, return_exceptions=True)
+
+    def _of(self, node: Node, profile: Profile, access: Access) -> RedfishBmc:
+        return RedfishBmc(node, profile, access, digests=self._digests, images=self._images, transfers=self._transfers)
 
     def _access(self, node: Node, ledger: SessionLedger) -> Access:
         channel = Channel(node.bmc, self._transport(node.bmc), self._clock)

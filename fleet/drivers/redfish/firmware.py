@@ -120,6 +120,7 @@ def _item(path: str, member: Document) -> FirmwareItem:
         version=version[: document.MAX_TEXT_CHARS] if isinstance(version, str) else "",
         software_id=document.text(member, "SoftwareId"),
         updateable=document.flag(member, "Updateable"),
+        write_protected=document.flag(member, "WriteProtected"),
         state=document.text(document.child(member, "Status"), "State"),
         health=worst_health(document.child(member, "Status")),
     )

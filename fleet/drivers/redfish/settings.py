@@ -18,6 +18,8 @@ from fleet.profile import Setting
 
 MOST_REQUESTS = 40
 """For one picture of one node; members beyond are only known to be listed."""
+_MOST_SYSTEMS = 4
+"""Beside the host: a baseboard, a DPU or two; a hostile list ends here."""
 _ABSENT = "Absent"
 _NOT_READY = frozenset({"UnavailableOffline", "Starting", "Deferring", "InTest"})
 _OFF = "off"
@@ -66,8 +68,9 @@ async def read(access: Access, found: Layout, expansion: Expansion) -> dict[str,
     picture |= await _of_manager(reader, manager)
     picture |= _force_flag(await reader.find(found.update_service))
     picture |= await _users(reader, document.link(access.root, "AccountService"))
-    for kind in ("Processors", "Memory"):
-        async for name, part in reader.members(document.link(system, kind), "SerialNumber"):
+    holders = [(place, "Processors") for place in await systems(reader, access.root, system)]
+    for place, kind in (*holders, (system, "Memory")):
+        async for name, part in reader.members(document.link(place, kind), "SerialNumber"):
             picture |= _part(f"{kind.lower()} {name}", part, document.text(part, "SerialNumber") or "there")
     for chassis in document.objects(document.child(system, "Links"), "Chassis"):
         picture |= await _of_chassis(reader, await reader.find(document.path_of(chassis.get("@odata.id"))))
@@ -77,6 +80,14 @@ async def read(access: Access, found: Layout, expansion: Expansion) -> dict[str,
         )
         picture |= _part(f"drives {name}", storage, " ".join(drives) or "none")
     return picture
+
+
+async def systems(reader: Reader, root: Document, host: Document) -> list[Document]:
+    """The host and the "systems" beside it: GPUs are processors of `HGX_Baseboard_0` (field guide 5)."""
+    own = document.path_of(host.get("@odata.id"))
+    listed = document.member_links(await reader.find(document.link(root, "Systems")))
+    beside = [path for path in listed if path != own]
+    return [host, *[await reader.find(path) for path in beside[:_MOST_SYSTEMS]]]
 
 
 async def put_back(access: Access, found: Layout, what: Setting, value: str) -> None:

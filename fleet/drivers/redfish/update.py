@@ -1,10 +1,12 @@
 """Handing over an image (DSP0266 multipart push, UpdateService schema; field guide 1.1, 1.2)."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from fleet.drivers.redfish import bodies, document, messages, resets
 from fleet.drivers.redfish.access import Access
+from fleet.drivers.redfish.bodies import Pay, free
 from fleet.drivers.redfish.channel import FORBIDDEN, OK, READ_S, Reply
 from fleet.drivers.redfish.document import Document
 from fleet.drivers.redfish.layout import Layout
@@ -31,7 +33,17 @@ class ImageSource(Protocol):
         """A URL without query from which the BMC may pull this file."""
 
 
-async def submit(access: Access, service: Document, order: UpdateOrder, images: ImageSource | None) -> Reply:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handing:
+    """By what an image can be handed over."""
+
+    images: ImageSource | None = None
+    """Where BMCs can pull from."""
+    pay: Pay = free
+    """For pushes: the budget of bytes."""
+
+
+async def submit(access: Access, service: Document, order: UpdateOrder, by: Handing) -> Reply:
     """Hand over one image by the first of the profile's ways that the service offers.
 
     Raises:
@@ -42,7 +54,7 @@ async def submit(access: Access, service: Document, order: UpdateOrder, images: 
     _fits(service, order)
     for push in order.profile.push:
         way = _WAYS[push]
-        reply = await way(access, service, order, images)
+        reply = await way(access, service, order, by)
         if reply is not None:
             return _judged(reply, f"{access.channel.base}: update of {order.component}")
     offered = ", ".join(order.profile.push) or "none"
@@ -58,37 +70,33 @@ def submission(reply: Reply, task: str | None, started: str) -> Submission:
     return Submission(task=task, status=reply.status, note=messages.sentence(reply.told)[:500], started=started)
 
 
-async def _multipart(
-    access: Access, service: Document, order: UpdateOrder, _images: ImageSource | None
-) -> Reply | None:
+async def _multipart(access: Access, service: Document, order: UpdateOrder, by: Handing) -> Reply | None:
     path = document.path_of(service.get("MultipartHttpPushUri"))
     if not path:
         return None
     support = document.child(service, f"MultipartHttpPushUri{APPLY_TIMES}")
     parameters = _parameters(order, support or _any_apply_times(service))
-    body = bodies.multipart(order.image, order.size_bytes, parameters)
+    body = bodies.multipart(order.image, order.size_bytes, parameters, by.pay)
     return await _pushed(access, path, body, order)
 
 
-async def _http_push(
-    access: Access, service: Document, order: UpdateOrder, _images: ImageSource | None
-) -> Reply | None:
+async def _http_push(access: Access, service: Document, order: UpdateOrder, by: Handing) -> Reply | None:
     path = document.path_of(service.get("HttpPushUri"))
     if not path or order.profile.targets:  # a raw push cannot name targets, and guessing them flashes the wrong part
         return None
-    return await _pushed(access, path, bodies.raw(order.image, order.size_bytes), order)
+    return await _pushed(access, path, bodies.raw(order.image, order.size_bytes, by.pay), order)
 
 
-async def _simple(access: Access, service: Document, order: UpdateOrder, images: ImageSource | None) -> Reply | None:
+async def _simple(access: Access, service: Document, order: UpdateOrder, by: Handing) -> Reply | None:
     advertised = resets.action(service, SIMPLE_UPDATE)
     target = document.path_of(advertised.get("target"))
-    if not target or images is None:
+    if not target or by.images is None:
         return None
     info_path = resets.action_info(advertised)
     info = await access.find(info_path) if info_path else None
     known = resets.parameters(info.body) if info is not None else {}
     protocols = known.get("TransferProtocol") or document.texts(advertised, "TransferProtocol@Redfish.AllowableValues")
-    url = await images.publish(order.image, size_bytes=order.size_bytes, sha256=order.sha256)
+    url = await by.images.publish(order.image, size_bytes=order.size_bytes, sha256=order.sha256)
     protocol = url.partition(":")[0].upper()
     if protocols and protocol not in protocols:
         return None
