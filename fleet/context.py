@@ -14,6 +14,7 @@ from fleet.limits import Seat
 from fleet.outlets import outlet_offers
 from fleet.plan import PlannedNode
 from fleet.ports import Bmc, BootMarker, CountsEffects, Restarted
+from fleet.power_port import Power, Unlimited
 from fleet.recipe import ACTIVATE, KEEP, UPDATE
 from fleet.sharing import HOLD
 from fleet.state import NodeState, NodeStatus
@@ -84,6 +85,7 @@ class Context:
         recorder: Recorder,
         rollout: str = "",
         edges: Edges | None = None,
+        power: Power | None = None,
         links: tuple[Link, ...] = (),
         make: StepFactory | None = None,
         playbook: str = "",
@@ -97,6 +99,7 @@ class Context:
         self._playbook = playbook
         self._origin = origin
         self._edges = edges
+        self._power: Power = power or Unlimited()
         self._links = links
         self.bmc = bmc
         self.clock = clock
@@ -116,6 +119,11 @@ class Context:
         if self._edges is None:
             raise NodeFault(Reason.NO_EDGE, "this rollout knows no switches, shells, outlets or scheduler")
         return self._edges
+
+    @property
+    def power(self) -> Power:
+        """See fleet.step.NodeContext."""
+        return self._power
 
     def links(self) -> tuple[Link, ...]:
         """See fleet.step.NodeContext."""
@@ -236,8 +244,7 @@ class Context:
 
     async def require_drained(self) -> None:
         """See fleet.step.NodeContext."""
-        ended = [name for name in (key.split(" ")[-1] for key in self.state.steps) if name in _DRAINS]
-        if self._make is None or not ended or ended[-1] != DRAIN:
+        if self._make is None or not drained(self.state):
             return
         found = await self._make(StepSpec(DRAIN)).check(self)
         if isinstance(found, Unmet):
@@ -330,6 +337,12 @@ class Context:
 
     async def _absent(self, key: str, why: str) -> None:
         await self._recorder.record(ev.EffectAbsent(node=self._name, effect=key, why=why))
+
+
+def drained(node: NodeState) -> bool:
+    """Whether this rollout has drained the node, or found it so, and has not given it back."""
+    ended = [name for name in (key.split(" ")[-1] for key in node.steps) if name in _DRAINS]
+    return bool(ended) and ended[-1] == DRAIN
 
 
 def _sent(bmc: Bmc) -> int:

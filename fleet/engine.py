@@ -6,7 +6,8 @@ Pacing and steps are elsewhere; here is only the loop that asks `decide` after e
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from fleet import events as ev
 from fleet.aftercare import due
@@ -80,8 +81,13 @@ class Engine:
         gate: Gate,
         clock: Clock,
         wait_for_window: str = "",
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
-        """`wait_for_window`: non-empty if a closed window is waited for; otherwise the process ends."""
+        """`wait_for_window`: non-empty if a closed window is waited for; otherwise the process ends.
+
+        `beside`: what runs as long as the engine does; without one of them it must not go on.
+        """
+        self._beside = beside
         self._plan = plan
         self._rules = plan.rules()
         self._ledger = ledger
@@ -123,13 +129,14 @@ class Engine:
             self._gate.move(Mode.PAUSED)
         elif self._state.status is RolloutStatus.ABORTING:
             self._gate.move(Mode.ABORT, self._state.message)
-        listener = asyncio.create_task(self._listen())
-        listener.add_done_callback(self._deaf)
+        beside = [asyncio.create_task(each()) for each in (self._listen, *self._beside)]
+        for task in beside:
+            task.add_done_callback(self._deaf)
         try:
             await self._take_up()
             result = await self._loop()
         finally:
-            others = [listener, *self._running, *self._looking, *([self._alarm] if self._alarm else [])]
+            others = [*beside, *self._running, *self._looking, *([self._alarm] if self._alarm else [])]
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
@@ -138,7 +145,7 @@ class Engine:
         return result
 
     def _deaf(self, listener: asyncio.Task[None]) -> None:
-        """An engine that no longer hears its operators must not go on."""
+        """An engine that no longer hears its operators, or that nobody gives power, must not go on."""
         error = None if listener.cancelled() else listener.exception()
         if error is not None:
             self._break(error)

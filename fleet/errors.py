@@ -91,6 +91,10 @@ class Transient(FleetError):
         self.retry_after_s = retry_after_s
 
 
+class LoadShed(Transient):
+    """A test was ended because a breaker above its node was nearly full. The node is not to blame: it is run again when there is room."""
+
+
 class NodeFault(FleetError):
     """This node fails, with a reason an operator can act on."""
 

@@ -236,6 +236,34 @@ class EffectAbsent(NodeEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerWaiting(NodeEvent):
+    """A stage that draws more has no room yet below some breaker. Said once for each domain that is in the way."""
+
+    kind: ClassVar[str] = "power.waiting"
+    stage: str
+    domain: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerReserved(NodeEvent):
+    """All that the stage may draw is kept free, in every domain above the node. On disk before the stage begins."""
+
+    kind: ClassVar[str] = "power.reserved"
+    stage: str
+    watts: int
+    """Of the whole node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerReleased(NodeEvent):
+    """The stage was seen to be over; its power is given to others once a meter has looked since."""
+
+    kind: ClassVar[str] = "power.released"
+    stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeUncertain(NodeEvent):
     """An effect was intended and its outcome is not known; the hardware is being read."""
 

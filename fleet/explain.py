@@ -10,6 +10,7 @@ from fleet.condense import condense
 from fleet.errors import UsageError
 from fleet.events import Json, Recorded
 from fleet.gates import AFTER, Outcome, facts_of, judge
+from fleet.overview import waiting_for_power
 from fleet.plan import Plan
 from fleet.policy import admission
 from fleet.policy.evidence import control_group, weigh
@@ -84,6 +85,10 @@ def _rollout(state: RolloutState, recorded: list[Recorded]) -> tuple[Line, ...]:
         plan = Plan.from_json(state.plan)
         if state.status not in ENDED:
             lines += [Line(topic="waits", text=text) for text in _waits(state, plan, now)]
+        lines += [
+            Line(topic="waits", text=f"{plural(nodes, 'node')} for power: {why}")
+            for why, nodes in waiting_for_power(state).items()
+        ]
         lines += [Line(topic="wave", text=_wave(state, plan)), Line(topic="budget", text=_budget(state, plan))]
         lines += evidence_lines(state, plan, recorded, now) if plan.caps.risk else []
         lines += gate_lines(state, plan, recorded)
@@ -285,6 +290,7 @@ def _node_status(state: RolloutState, node: NodeState) -> str:
     what = f": {clean(node.message)}" if node.message else ""
     where = f" in wave {node.wave + 1}" if node.wave >= 0 else ""
     step = f", at {node.step}" if node.step and node.status in ACTIVE else ""
+    step += f", waits for power: {clean(node.power_waits)}" if node.power_waits else ""
     if node.status is NodeStatus.PENDING:
         if state.status in ENDED:
             return f"pending{where}: the rollout ended before it; it was not touched"

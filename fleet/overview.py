@@ -1,5 +1,6 @@
 """One rollout at one glance: what `fleet status` shows and prints as JSON. Pure."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -45,12 +46,19 @@ class Overview:
     failures: int
     accepted_failures: int
     failure_budget: int
+    power_waits: dict[str, int]
+    """Which breaker has no room -> nodes that wait for it."""
     left_s: float | None
     """Expected field seconds to the end, while it runs."""
 
     def to_json(self) -> Json:
         """JSON's own types."""
         return asdict(self)
+
+
+def waiting_for_power(state: RolloutState) -> Counter[str]:
+    """Which breaker has no room, as it was said first -> nodes that wait for it."""
+    return Counter(clean(node.power_waits) for node in state.nodes.values() if node.power_waits)
 
 
 def overview(state: RolloutState, *, last_at: float, process: Process) -> Overview:
@@ -76,5 +84,6 @@ def overview(state: RolloutState, *, last_at: float, process: Process) -> Overvi
         failures=state.failures,
         accepted_failures=state.accepted_failures,
         failure_budget=tally.budget,
+        power_waits=dict(waiting_for_power(state)),
         left_s=tally.left_s(last_at) if state.status is RolloutStatus.RUNNING else None,
     )

@@ -135,6 +135,9 @@ class Plan:
     frozen: Mapping[str, str] = field(default_factory=dict)
     """What the plan relies on beyond itself -> digest: "outlets of gpu0001", "burn-in profile hgx-8gpu-quick"."""
 
+    power: Json = field(default_factory=dict)
+    """How power is reserved (fleet.policy.power.spec.PowerSpec); empty where nobody said what feeds the nodes."""
+
     @property
     def refused(self) -> Mapping[str, PlannedNode]:
         """Nodes that will not be touched, with reasons."""
@@ -187,6 +190,7 @@ class Plan:
             "caps": self.caps.to_json(),
             "strata": dict(self.strata),
             "frozen": dict(self.frozen),
+            "power": dict(self.power),
         }
 
     def digest(self) -> str:
@@ -210,6 +214,7 @@ class Plan:
             caps=Caps.from_json(data["caps"]),
             strata=data.get("strata", {}),
             frozen=data.get("frozen", {}),
+            power=data.get("power", {}),
         )
 
 

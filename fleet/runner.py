@@ -22,6 +22,7 @@ from fleet.outlets import cut_begun, cut_over, cycle_outlets, give_up, unfinishe
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
 from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver, SideEffects
+from fleet.power_desk import PowerDesk
 from fleet.profile import Profile
 from fleet.reach import clear_leftovers, connect
 from fleet.recipe import ACTIVATE, COMMIT, GIVEN_UP, KEEP, UPDATE
@@ -68,6 +69,8 @@ class Surroundings:
     clock: Clock
     gate: Gate
     recorder: Recorder
+    power: PowerDesk | None = None
+    """Who gives power away; None where nobody said what feeds the nodes."""
     edges: Edges | None = None
     """What stands around the nodes; None where a rollout only speaks to BMCs."""
     links: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
@@ -100,6 +103,7 @@ class NodeRun:
             recorder=around.recorder,
             rollout=str(around.rollout),
             edges=around.edges,
+            power=around.power.of(self._name, self._bmc) if around.power else None,
             links=around.links.get(self._name, ()),
             make=around.steps,
             playbook=around.plan.playbook,

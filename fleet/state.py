@@ -103,6 +103,10 @@ class NodeState:
     """What a flash must leave alone, as it was before the first one; empty before that."""
     intents: int = 0
     """Effects that were ever announced, those that came to nothing included; 0: nothing was done to the node."""
+    power: Mapping[str, int] = field(default_factory=dict)
+    """Stages that power is reserved for -> watts of the whole node."""
+    power_waits: str = ""
+    """Which breaker has no room for its next stage; empty: it waits for none."""
     admitted_at: float | None = None
     failed_at: float | None = None
     """When it failed first: when its way back began, or when it was held."""
@@ -225,12 +229,24 @@ def _absent(node: NodeState, event: ev.EffectAbsent, _at: float) -> NodeState:
     return replace(node, effects=effects, status=_to(node, node.phase))
 
 
+def _power_waiting(node: NodeState, event: ev.PowerWaiting, _at: float) -> NodeState:
+    return replace(node, power_waits=event.why)
+
+
+def _power_reserved(node: NodeState, event: ev.PowerReserved, _at: float) -> NodeState:
+    return replace(node, power={**node.power, event.stage: event.watts}, power_waits="")
+
+
+def _power_released(node: NodeState, event: ev.PowerReleased, _at: float) -> NodeState:
+    return replace(node, power={stage: watts for stage, watts in node.power.items() if stage != event.stage})
+
+
 def _uncertain(node: NodeState, event: ev.NodeUncertain, _at: float) -> NodeState:
     return replace(node, status=_to(node, NodeStatus.UNCERTAIN), message=event.why)
 
 
 def _parked(node: NodeState, event: ev.NodeParked, _at: float) -> NodeState:
-    return replace(node, status=_to(node, NodeStatus.PARKED), message=event.why)
+    return replace(node, status=_to(node, NodeStatus.PARKED), message=event.why, power_waits="")
 
 
 def _rolling_back(node: NodeState, event: ev.NodeRollingBack, at: float) -> NodeState:
@@ -252,6 +268,7 @@ def _failed(node: NodeState, event: ev.NodeRolledBack | ev.NodeQuarantined, at: 
         message=event.message,
         failed_at=node.failed_at or at,
         ended_at=at,
+        power_waits="",
     )
 
 
@@ -272,6 +289,9 @@ _NODE_FOLDS: Mapping[type[ev.Event], Callable[..., NodeState]] = {
     ev.IntentRecorded: _intended,
     ev.EffectRecorded: _happened,
     ev.EffectAbsent: _absent,
+    ev.PowerWaiting: _power_waiting,
+    ev.PowerReserved: _power_reserved,
+    ev.PowerReleased: _power_released,
     ev.NodeUncertain: _uncertain,
     ev.NodeParked: _parked,
     ev.NodeRollingBack: _rolling_back,

@@ -14,6 +14,7 @@ from fleet.edges import Edges
 from fleet.events import Json
 from fleet.limits import Seat
 from fleet.ports import Bmc, BootMarker, Restarted
+from fleet.power_port import Power
 from fleet.target import Target
 from inventory.baseline import Activation
 from inventory.exporters.snapshot import Sighting
@@ -94,6 +95,10 @@ class NodeContext(Protocol):
     @property
     def seat(self) -> Seat | None:
         """The node's place in the power domain of its chassis; None: its power supplies are its own."""
+
+    @property
+    def power(self) -> Power:
+        """Asked before whatever draws more: a host that is turned on, an installation, a test under load."""
 
     def links(self) -> tuple[Link, ...]:
         """The node's cables, as the inventory declares them."""

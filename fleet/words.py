@@ -206,6 +206,9 @@ _SENTENCES: Mapping[type[ev.Event], Callable[[Any], str]] = {
     ev.IntentRecorded: lambda event: f"announced: {effect_words(event.effect)}",
     ev.EffectRecorded: _happened,
     ev.EffectAbsent: lambda event: f"did not happen: {effect_words(event.effect)}: {event.why}",
+    ev.PowerWaiting: lambda event: f"waits for power for {event.stage}: {event.why}",
+    ev.PowerReserved: lambda event: f"{event.watts / 1000:.1f} kW are kept free for {event.stage}",
+    ev.PowerReleased: lambda event: f"{event.stage} is over; its power is free once a meter has looked",
     ev.NodeUncertain: lambda event: (
         f"not known whether it happened: {effect_words(event.effect)}: {event.why}; the hardware is being read"
     ),

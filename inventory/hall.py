@@ -24,6 +24,7 @@ from inventory.model import (
     Tls,
 )
 from inventory.particulars import BmcParticulars, HostParticulars, Particulars
+from inventory.power import PowerTree
 from inventory.registry import Claims, Registry
 from inventory.surroundings import Surroundings
 from inventory.text import InputError, Place
@@ -49,6 +50,7 @@ class Hall:
     switches: Registry[Switch] = field(default_factory=lambda: Registry("switch"))
     pdus: Registry[Pdu] = field(default_factory=lambda: Registry("pdu"))
     links: list[Link] = field(default_factory=list)
+    power: PowerTree | None = None
     overrides: dict[NodeId, tuple[Value, Particulars]] = field(default_factory=dict)
     claims: Claims = field(default_factory=Claims)
 
@@ -111,6 +113,7 @@ class Hall:
             pdus=self.pdus.values(),
             feeds=self.feeds.values(),
             links=tuple(self.links),
+            power=self.power,
             credentials=self.credentials.values(),
             vlans=self.around.vlans,
             ssh=self.around.ssh,

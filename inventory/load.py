@@ -27,6 +27,7 @@ from inventory.model import (
 )
 from inventory.particulars import Particulars, contradiction, overridden, read_particulars
 from inventory.placing import read_ids, spread
+from inventory.power_load import read_power
 from inventory.ranges import expand
 from inventory.reader import MappingReader
 from inventory.references import read_secret
@@ -35,7 +36,19 @@ from inventory.surroundings import SURROUNDINGS, read_surroundings
 EXAMPLES = Path(__file__).parent / "examples"
 """The inventories that ship with the package."""
 
-SECTIONS = ("credentials", "feeds", "sites", "pods", "racks", "nodes", "switches", "pdus", "links", "overrides")
+SECTIONS = (
+    "credentials",
+    "feeds",
+    "sites",
+    "pods",
+    "racks",
+    "nodes",
+    "switches",
+    "pdus",
+    "links",
+    "power",
+    "overrides",
+)
 """The keys of the file beside `inventory` and the `SURROUNDINGS`; each may refer to what stands in those before it."""
 
 
@@ -66,6 +79,8 @@ def load(path: Path, *, overlay: Path | None = None) -> Inventory:
     add_switches(hall, reader.mappings("switches", what="switch"))
     add_pdus(hall, reader.mappings("pdus", what="pdu"))
     add_links(hall, reader.mappings("links", what="link"))
+    if "power" in reader:
+        hall.power = read_power(hall, reader.mapping("power"))
     for node, (value, _) in hall.overrides.items():
         hall.nodes.get(node, value)
     return hall.inventory()

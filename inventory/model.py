@@ -12,6 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NewType, Self
 
+from inventory.power import PowerTree
+
 SiteId = NewType("SiteId", str)
 PodId = NewType("PodId", str)
 RackId = NewType("RackId", str)
@@ -311,6 +313,8 @@ class Inventory:
     pdus: tuple[Pdu, ...] = ()
     feeds: tuple[Feed, ...] = ()
     links: tuple[Link, ...] = ()
+    power: PowerTree | None = None
+    """What feeds the nodes, as far as breakers care; None: nobody said, and no reservation of power is made."""
     credentials: tuple[Credential, ...] = ()
     vlans: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Name -> VLAN id: `provisioning`, `tenant`."""

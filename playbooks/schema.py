@@ -1,12 +1,13 @@
 """YAML -> Playbook. No loops, conditions or templates: what needs a condition is a step. An unknown key names the nearest known."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fleet.gates import gates
+from fleet.policy.power.spec import PowerSpec, read_power
 from fleet.policy.spec import Amount, OnFailure, RolloutSpec
 from fleet.policy.window import DAYS, Window
 from fleet.step import StepSpec
@@ -44,6 +45,7 @@ class Playbook:
     """Empty, and without a name, where no step needs one and none was given."""
     steps: tuple[StepSpec, ...]
     rollout: RolloutSpec
+    power: PowerSpec = field(default_factory=PowerSpec)
 
 
 def load_playbook(path: Path, *, baseline: Path | None = None) -> Playbook:
@@ -65,9 +67,13 @@ def load_playbook(path: Path, *, baseline: Path | None = None) -> Playbook:
         raise reader.error("a playbook needs at least one step", key="steps")
     wanted = _baseline(reader, baseline, named)
     steps = _steps(named, wanted)
-    spec = _rollout(reader.mapping("rollout"))
+    paced = reader.mapping("rollout")
+    power = read_power(paced)
+    spec = _rollout(paced)
     reader.finish()
-    return Playbook(name=name, path=path.resolve(), select=chosen, baseline=wanted, steps=steps, rollout=spec)
+    return Playbook(
+        name=name, path=path.resolve(), select=chosen, baseline=wanted, steps=steps, rollout=spec, power=power
+    )
 
 
 def _baseline(reader: MappingReader, given: Path | None, named: Sequence[_Named]) -> Baseline:

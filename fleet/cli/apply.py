@@ -16,6 +16,7 @@ from fleet.cli import around, compose
 from fleet.cli.compose import Sources
 from fleet.cli.drainable import strangers
 from fleet.cli.earlier import earlier
+from fleet.cli.electric import power_desk, show_power
 from fleet.cli.frozen import require_as_planned, with_digests
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
@@ -132,6 +133,7 @@ async def _start(
         attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
         plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
         show_plan(plan, wishes.console)
+        show_power(sources, plan, wishes.console)
         if not wishes.go:
             await ledger.record(*_notes(plan), ev.RolloutEnded(outcome=RolloutStatus.DRY_RUN.value))
             wishes.console.print("nothing was touched: this was the plan. Add --yes to carry it out.")
@@ -196,6 +198,8 @@ async def _survey(attempt: Attempt, baseline: Baseline, steps: tuple[StepSpec, .
     surveys = [_unless(each, Reason.NO_EDGE, lack.get(str(each.node.id), "")) for each in surveys]
     surveys = [_unless(each, Reason.NOT_DRAINED, unknown.get(str(each.node.id), "")) for each in surveys]
     plan = compose.make_plan(sources, surveys, baseline=baseline, steps=steps, downgrade=downgrade)
+    if sources.inventory.power is not None:
+        plan = replace(plan, power=sources.playbook.power.to_json())
     return with_digests(noted(plan, surveys, earlier(attempt.journal, frozenset(plan.nodes))), sources)
 
 
@@ -215,6 +219,9 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     place = around.workplace(journal.path, rollout)
     edges = await stack.enter_async_context(around.working(sources, clock, place, plan.steps(), transfers))
     gate = Gate()
+    power = power_desk(sources, plan, ledger.state, recorder=ledger, clock=clock, gate=gate, edges=edges)
+    if power is not None:
+        ledger.watch(power.noticed)
     surroundings = Surroundings(
         rollout=rollout,
         plan=plan,
@@ -225,6 +232,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
         gate=gate,
         recorder=ledger,
         edges=edges,
+        power=power,
         links=leaf_links(sources.inventory, sources.nodes),
         origin=Origin.SIMULATED_HALL if sources.hall else Origin.HARDWARE,
     )
@@ -238,6 +246,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
         gate=gate,
         clock=clock,
         wait_for_window=wishes.wait_for_window,
+        beside=(power.meter, power.answer) if power is not None else (),
     )
     await compose.stoppable(stack, engine.stop)
     speed = sources.hall.speed if sources.hall else 1.0

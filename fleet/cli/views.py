@@ -69,6 +69,8 @@ def show_overview(console: Console, seen: Overview) -> None:
         + (f", {seen.accepted_failures} more accepted" if seen.accepted_failures else "")
         + (f"; about {duration(seen.left_s)} left" if seen.left_s is not None else ""),
     )
+    for why, nodes in seen.power_waits.items():
+        say(console, f"{plural(nodes, 'node')} waiting for power: {why}")
     say(console)
     show_table(console, ("status", "nodes"), [(status, str(count)) for status, count in seen.nodes.items() if count])
     say(console)

@@ -7,21 +7,30 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from fleet.edges import HostShell
-from fleet.errors import NodeFault, Reason
+from fleet.edges import CommandResult, HostShell
+from fleet.errors import LoadShed, NodeFault, Reason, Transient
 from fleet.events import Json
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from inventory.text import InputError
+from playbooks.burnin import dcgm, kernel_log, nvbandwidth, smi
 from playbooks.burnin.judging import argv, judge, overall, worse_than_before
 from playbooks.burnin.profile import BurninProfile, profile_named
 from playbooks.burnin.verdict import Finding, Judged, Verdict, judged, worst
 from playbooks.registry import step
-from playbooks.steps.login import require_this_machine
+from playbooks.steps.login import COMMAND_S, require_this_machine
 from playbooks.steps.waiting import again
 
 INSTALL = "install"
 """The effect of os.image whose result holds the phone-home (fleet.edges.PhoneHome) of the OS that it installed, as `home`."""
 _BURNIN, _BEFORE = "burn-in", "before"
+READS = frozenset({smi.TEST, kernel_log.TEST})
+"""Tests that only read: they draw nothing that idling does not."""
+PROGRAMS: Mapping[str, tuple[str, ...]] = {dcgm.TEST: ("dcgmi", "nvvs"), nvbandwidth.TEST: ("nvbandwidth",)}
+"""What runs while a test does. dcgmi asks the host engine, which runs the diagnosis in a process called nvvs (DCGM's own name for it)."""
+END_S = 10.0
+"""From being asked to end until it has ended [inf]."""
+NONE_FOUND = 1
+"""Exit status of pgrep where no process is called so (pgrep(1))."""
 _SHOWN = 3
 """Findings that a sentence names; all of them are in the journal."""
 
@@ -113,8 +122,7 @@ async def _test(
     ctx = login.ctx
 
     async def act(_intent: Json) -> Json:
-        shell = await login.shell()
-        ran = await shell.run(argv(test, profile), timeout_s=profile.timeout_s[test])
+        ran = await _ran(ctx, await login.shell(), profile, test)
         one = judge(test, profile, ran.stdout, ran.exit_status, addresses)
         return {
             "argv": list(ran.argv),
@@ -128,10 +136,20 @@ async def _test(
             "addresses": dict(one.addresses),
         }
 
+    async def prepare() -> Json:
+        if test not in READS:
+            rest = profile.tests[profile.tests.index(test) :]
+            await ctx.power.reserve(test, left_s=sum(profile.timeout_s[each] for each in rest))
+        return {}
+
     async def once() -> Json:
-        await ctx.safe_point()
-        ctx.progress(None, f"{moment}: {test}")
-        return await ctx.once(f"{moment} {test}", act, prepare=_nothing, reconcile=_again)
+        while True:
+            await ctx.safe_point()
+            ctx.progress(None, f"{moment}: {test}")
+            try:
+                return await ctx.once(f"{moment} {test}", act, prepare=prepare, reconcile=_again)
+            except LoadShed as shed:
+                ctx.progress(None, f"{shed}; it is run again when there is room")
 
     known = await again(
         ctx, 3, 60.0, once, lambda why: NodeFault(Reason.UNREACHABLE, f"{test} could not be run: {why}")
@@ -145,6 +163,30 @@ async def _test(
         measures=known["measures"],
         addresses=known["addresses"],
     )
+
+
+async def _ran(ctx: NodeContext, shell: HostShell, profile: BurninProfile, test: str) -> CommandResult:
+    """One test's command, as a load that may have to end. Raises LoadShed."""
+
+    async def run() -> CommandResult:
+        return await shell.run(argv(test, profile), timeout_s=profile.timeout_s[test])
+
+    return await run() if test in READS else await ctx.power.under(test, run, lambda: _gone(ctx, shell, test))
+
+
+async def _gone(ctx: NodeContext, shell: HostShell, test: str) -> bool:
+    """End what is left of a test by its programs' exact names, as Ctrl-C would, and look. A node's power is never cut for it."""
+    try:
+        for program in PROGRAMS.get(test, (test,)):
+            await shell.run(("pkill", "-INT", "-x", program), timeout_s=COMMAND_S)
+        await ctx.clock.sleep(END_S)
+        left = [
+            (await shell.run(("pgrep", "-x", program), timeout_s=COMMAND_S)).exit_status
+            for program in PROGRAMS.get(test, (test,))
+        ]
+    except (Transient, NodeFault):
+        return False
+    return all(status == NONE_FOUND for status in left)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from fleet.reach import connect
 from fleet.sharing import HOLD
 from fleet.step import Disrupts, Met, NodeContext, Unmet
 from playbooks.registry import step
-from playbooks.steps.hosts import LENT_OFF, LENT_ON, host_off, host_on, post_over
+from playbooks.steps.hosts import LENT_OFF, LENT_ON, host_on, post_over, shut_down
 from playbooks.steps.waiting import ready
 
 
@@ -92,7 +92,8 @@ async def _lend(ctx: NodeContext, seat: Seat) -> None:
     borrower, cuts = seat.borrower, seat.domain.cuts
     number = next(n for n in count(1) if not ctx.announced(LENT_ON.format(n)))
     ctx.progress(None, f"lends its power to {borrower}")
-    await host_off(ctx, LENT_OFF.format(number))
+    # No room is kept for its start meanwhile: the borrower may need it, and waits for this node, not the other way round.
+    await shut_down(ctx, LENT_OFF.format(number))
     await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
     await ctx.require_identity()
     seat.stands(Stand.LENT)
@@ -110,7 +111,7 @@ async def _lit(ctx: NodeContext) -> None:
     for number in count(1):
         if not ctx.announced(LENT_OFF.format(number)):
             return
-        await host_off(
+        await shut_down(
             ctx, LENT_OFF.format(number)
         )  # what was announced and has no result is looked up, not done again
         await host_on(ctx, LENT_ON.format(number))

@@ -7,6 +7,7 @@ from fleet.errors import NodeFault, Reason, Transient
 from fleet.events import Json
 from fleet.ports import PowerAction, PowerState
 from fleet.step import NodeContext
+from inventory.power import Stage
 from playbooks.steps.waiting import again, at_the_gate, calm, power_reaches
 
 _FORCE_S = 120.0
@@ -25,6 +26,13 @@ def ignored(why: str) -> NodeFault:
 
 
 async def host_off(ctx: NodeContext, effect: str = "host-off") -> str:
+    """As `shut_down`, of a host that is switched on again: room for that is kept before, never sought between the two."""
+    if not ctx.announced(effect):
+        await ctx.power.reserve(Stage.START)
+    return await shut_down(ctx, effect)
+
+
+async def shut_down(ctx: NodeContext, effect: str) -> str:
     """Shut the host down, by force if it does not listen; its state before. `effect`: where a step does so more than once."""
     timings = ctx.bmc.profile.timings
     if not ctx.announced(effect):
@@ -81,9 +89,21 @@ async def host_on(ctx: NodeContext, effect: str = "host-on") -> None:
         return {"at": ctx.clock.now()} if on else None
 
     async def once() -> Json:
-        return await ctx.once(effect, act, prepare=nothing, reconcile=reconcile)
+        return await ctx.once(effect, act, prepare=prepare, reconcile=reconcile)
+
+    async def prepare() -> Json:
+        await its_turn(ctx)
+        return {}
 
     await again(ctx, TRIES, 60.0, once, lambda why: ignored(f"the host was switched off and is still off: {why}"))
+
+
+async def its_turn(ctx: NodeContext, *, away_s: float = 0.0) -> None:
+    """One host after the other on a branch circuit: each start is an inrush, and then fans at full speed (field guide 2.4).
+
+    `away_s`: for how long it may be dark before that.
+    """
+    await ctx.power.turn(away_s + ctx.bmc.profile.timings.post_s)
 
 
 async def nothing() -> Json:

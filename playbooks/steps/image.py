@@ -16,6 +16,7 @@ from fleet.events import Json
 from fleet.gate import Aborted, Parked
 from fleet.ports import BootMedia, PowerState
 from fleet.step import Disrupts, Met, NodeContext, Unmet
+from inventory.power import Stage
 from playbooks.registry import step
 from playbooks.steps.hosts import host_off, host_on, of_try, post_left_s
 from playbooks.steps.login import COMMAND_S, require_this_machine, text_of
@@ -84,6 +85,7 @@ class OsImage:
     async def _install(self, ctx: NodeContext, media: BootMedia) -> None:
         installation = await self._offer(ctx)
         if not ctx.announced("host-off"):
+            await ctx.power.reserve(Stage.INSTALL)
             await ctx.require_identity()
         await host_off(ctx, of_try("host-off", _latest_try(ctx)))
         told = await ctx.once(
@@ -92,6 +94,7 @@ class OsImage:
             prepare=lambda: self._ready(ctx, media, installation),
             reconcile=lambda intent: self._find(ctx, intent),
         )
+        await ctx.power.ended(Stage.INSTALL)
         home = PhoneHome(**told["home"])
         _require_this_node(ctx, home)
         if home.image_sha256 and home.image_sha256 != self.sha256.lower():

@@ -8,8 +8,9 @@ from fleet.outlets import cut_begun, cut_over, cycle_outlets, draws_w, give_up, 
 from fleet.ports import BootMarker, PowerAction, PowerState
 from fleet.step import NodeContext
 from inventory.baseline import Activation
+from inventory.power import Stage
 from playbooks.steps.chassis import whole_chassis
-from playbooks.steps.hosts import LOOK_S, TRIES, host_off, host_on, ignored, may_begin, post_over
+from playbooks.steps.hosts import LOOK_S, TRIES, host_off, host_on, ignored, its_turn, may_begin, post_over
 from playbooks.steps.restorepolicy import keep_off, left_off, put_back
 from playbooks.steps.waiting import again, marker_json, power_reaches, ready, returned
 
@@ -51,6 +52,9 @@ async def _cycle_ac(ctx: NodeContext) -> None:
         if Activation.AC_CYCLE in ctx.bmc.offers():
             await host_off(ctx)
             await keep_off(ctx)
+            if not ctx.announced("ac-cycle"):
+                # Some hosts start by themselves when AC is back.
+                await its_turn(ctx, away_s=ctx.bmc.profile.timings.bmc_return_hard_s)
             await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
         else:
             await _cycle_feeds(ctx)
@@ -107,6 +111,8 @@ async def _cycle_feeds(ctx: NodeContext) -> None:
     await keep_off(ctx)
 
     async def prepare() -> Json:
+        # Some hosts start by themselves when AC is back.
+        await its_turn(ctx, away_s=ctx.bmc.profile.timings.bmc_return_hard_s)
         # Between here and the first outlet nothing may start: what is written when the power goes is cut (field guide B.7).
         await _off_and_idle(ctx)
         await prove_wiring(outlets, before["watts"], ctx.clock)
@@ -179,9 +185,12 @@ async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[
 async def warm_reset(ctx: NodeContext) -> None:
     """Restart the host without dropping DC power; firmware that the next POST applies is applied by it."""
     await post_over(ctx)
+    if not ctx.announced("host-on"):
+        await ctx.power.reserve(Stage.START)
     await may_begin(ctx, "host-on")
 
     async def prepare() -> Json:
+        await its_turn(ctx)
         return {"marker": await marker_json(ctx)}
 
     async def act(_intent: Json) -> Json:

@@ -9,6 +9,7 @@ from inventory.baseline_check import verify_images
 from inventory.baseline_load import load_baseline
 from inventory.load import SECTIONS, load
 from inventory.model import NodeId, PduMib, SwitchPlatform
+from inventory.power import DomainKind, Stage
 from inventory.select import KEYS
 from inventory.surroundings import SURROUNDINGS
 
@@ -20,7 +21,7 @@ def blocks(page: str) -> list[str]:
 
 
 def test_the_inventory_on_the_page_loads_with_its_overlay(tmp_path: Path) -> None:
-    hall, _, overlay = blocks("inventory.md")
+    hall, _, _, overlay = blocks("inventory.md")
     (tmp_path / "hall.yaml").write_text(hall)
     (tmp_path / "overlay.yaml").write_text(overlay)
     loaded = load(tmp_path / "hall.yaml", overlay=tmp_path / "overlay.yaml")
@@ -29,7 +30,7 @@ def test_the_inventory_on_the_page_loads_with_its_overlay(tmp_path: Path) -> Non
 
 
 def test_what_the_page_adds_for_bare_metal_loads_below_it(tmp_path: Path) -> None:
-    hall, added, _ = blocks("inventory.md")
+    hall, added, *_ = blocks("inventory.md")
     (tmp_path / "keys").mkdir()
     for name in ("keys/fleet_ed25519", "known_hosts", "slurm.conf", "netbox-ca.pem"):
         (tmp_path / name).touch()
@@ -39,6 +40,21 @@ def test_what_the_page_adds_for_bare_metal_loads_below_it(tmp_path: Path) -> Non
     assert loaded.ssh.key == tmp_path / "keys/fleet_ed25519"
     assert list(loaded.exports) == ["netbox"]
     assert loaded.switches[0].platform is SwitchPlatform.CUMULUS_LINUX
+
+
+def test_the_power_tree_on_the_page_loads_below_it(tmp_path: Path) -> None:
+    hall, _, power, _ = blocks("inventory.md")
+    (tmp_path / "hall.yaml").write_text(hall + power)
+    tree = load(tmp_path / "hall.yaml").power
+    assert tree is not None
+    assert [(domain.id, domain.budget_w) for domain in tree.above("gpu005")] == [
+        ("row1", 80_000),
+        ("whip-r02", 46_000),
+        ("br3", 21_600),
+    ]
+    page = (DOCS / "inventory.md").read_text().replace("\n", " ")
+    assert f"({', '.join(Stage)})" in page
+    assert f"one of {', '.join(DomainKind)}." in page
 
 
 def test_the_page_lists_every_section_and_what_a_key_may_name() -> None:
