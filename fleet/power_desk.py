@@ -23,13 +23,14 @@ from fleet.policy.power.pacing import JITTER
 from fleet.policy.power.spec import Others
 from fleet.policy.power.watch import Watch
 from fleet.ports import Bmc, MetersPower
+from fleet.profile import Timings
 from fleet.state import ACTIVE, NodeState, NodeStatus, RolloutState
 from fleet.watts import PowerReading
 from inventory.model import Node
 from inventory.power import Stage
 
-START_S = 900.0
-"""A start that an earlier process began is over by then: the longest POST of a profile (field guide 1.4, 2.3)."""
+START_S = Timings().post_s
+"""A start that an earlier process began is over by then: the longest POST of any profile."""
 READS = 32
 """Meters that are asked at once: more lose answers (measurements.md)."""
 PDU, BMC = "pdu", "bmc"

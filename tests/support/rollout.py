@@ -14,7 +14,10 @@ from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.journal import Request, SqliteJournal
 from fleet.plan import Plan, Survey, build
+from fleet.policy.power.ledger import PowerLedger
+from fleet.policy.power.spec import PowerSpec
 from fleet.policy.spec import OnFailure, RolloutSpec
+from fleet.power_desk import PowerDesk
 from fleet.profile import ComponentProfile, Profile, Push, Quirks, Rollback, Trust
 from fleet.recipe import RecipeBook
 from fleet.runner import Surroundings
@@ -24,6 +27,7 @@ from fleet.survey import open_leftovers
 from inventory.baseline import Activation, Baseline, ComponentBaseline, Fits, PreviousImage, SteppingStone
 from inventory.model import Bmc, CredentialId, FeedId, Link, Node, NodeId, RackId
 from inventory.observed import FirmwareItem, Observation
+from inventory.power import PowerTree
 from playbooks.registry import make
 from support.clock import VirtualClock
 from support.machine import Crash, Machine, ModelDriver, Process
@@ -173,6 +177,9 @@ class Hall:
     """What stands around the nodes, as one process sees it."""
     links: dict[str, tuple[Link, ...]] = field(default_factory=dict)
     """Node -> its cables."""
+    power: PowerTree | None = None
+    """What feeds the nodes."""
+    power_spec: PowerSpec = field(default_factory=PowerSpec)
 
     async def prepare(self) -> None:
         """The plan is in the journal, as after `fleet plan`."""
@@ -235,6 +242,20 @@ class Running:
         self.ledger = Ledger(journal, state, (watch(self),) if watch else ())
         profiles = {"model": profile(*(target.component for target in hall.plan.targets.values()))}
         plan = Plan.from_json(state.plan)
+        edges = hall.edges(process) if hall.edges else None
+        desk = None
+        if hall.power is not None and edges is not None:
+            power = PowerLedger(hall.power, {name: node.model for name, node in hall.nodes.items()}, hall.power_spec)
+            desk = PowerDesk(
+                ledger=power,
+                recorder=self.ledger,
+                clock=hall.clock,
+                gate=gate,
+                edges=edges,
+                nodes=hall.nodes,
+            )
+            desk.take_over(state)
+            self.ledger.watch(desk.noticed)
         around = Surroundings(
             rollout=ROLLOUT,
             plan=plan,
@@ -244,7 +265,8 @@ class Running:
             clock=hall.clock,
             gate=self.gate,
             recorder=self.ledger,
-            edges=hall.edges(process) if hall.edges else None,
+            edges=edges,
+            power=desk,
             links=hall.links,
         )
         leftovers = open_leftovers((row.node, row.context, row.uri) for row in journal.open_sessions())
@@ -255,6 +277,7 @@ class Running:
             executor=LocalExecutor(around, hall.nodes, leftovers),
             gate=self.gate,
             clock=hall.clock,
+            beside=(desk.meter, desk.answer) if desk else (),
         )
 
 
