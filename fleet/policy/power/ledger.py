@@ -84,8 +84,8 @@ class PowerLedger:
             for domain in above:
                 below[domain.id].append(node)
         self._below = {domain: tuple(nodes) for domain, nodes in below.items()}
-        self.measured_w: dict[DomainId, int] = {}
-        """What domains were last measured at by meters of their own: never less is spoken for, whoever draws it."""
+        self.unlisted_w: dict[DomainId, int] = {}
+        """What domains with meters of their own draw beyond what their nodes draw: switches, pumps, somebody's kettle, or a lie."""
         self.shut: dict[DomainId, str] = {}
         """Domains that are measured to be nearly full -> what was measured: nothing more is admitted."""
 
@@ -154,8 +154,8 @@ class PowerLedger:
             node_w[node] = watts = account.reserved_w(now)
             for domain in self._above[node]:
                 domain_w[domain.id] += watts
-        for domain_id, measured_w in self.measured_w.items():
-            domain_w[domain_id] = max(domain_w[domain_id], measured_w)
+        for domain_id, watts in self.unlisted_w.items():
+            domain_w[domain_id] += watts
         return _Book(node_w, domain_w)
 
     def round(self, now: float) -> Round:

@@ -20,7 +20,7 @@ SAMPLES = 2
 SHED = frozenset(Stage) - {Stage.START, Stage.INSTALL}
 """Loads that can be ended through the node's shell: tests. A start ends by itself, and half an installation is a brick."""
 CONTRADICTED = 0.02
-"""A domain that draws so much more than is spoken for in it: something there lies, or was never told."""
+"""By so much a domain's own meter may exceed those of its nodes, or what is spoken for: beyond it something lies, or was never told."""
 
 
 class How(StrEnum):
@@ -67,14 +67,14 @@ class Watch:
     def look(self, now: float) -> tuple[Order, ...]:
         """Compare, shut and open domains, and say which loads have to come down. Once after each round of readings."""
         orders: list[Order] = []
-        self.ledger.measured_w.clear()
+        self.ledger.unlisted_w.clear()
         spoken_w = self.ledger.reserved_w(now)
         for domain in self.ledger.tree.domains.values():
             found = self._measured(domain, now)
             if found is None:
                 continue
             if domain.meters:
-                self.ledger.measured_w[domain.id] = math.ceil(found.watts)
+                self.ledger.unlisted_w[domain.id] = self._unlisted_w(domain, found, now)
             if found.watts > spoken_w[domain.id] * (1 + CONTRADICTED):
                 self._contradict(domain, found.watts, spoken_w[domain.id])
             seen = self._sampled(domain, found)
@@ -99,6 +99,12 @@ class Watch:
             # What nobody measured is not measured to be too much: the ledger keeps room for it, and that is all that can be done.
             watts += seen_w if seen_w is not None else 0
         return PowerReading(watts=watts, at=now)
+
+    def _unlisted_w(self, domain: PowerDomain, found: PowerReading, now: float) -> int:
+        accounts = [self.ledger.accounts[node] for node in self.ledger.below(domain.id)]
+        seen_w = sum(account.seen_w(now) or account.reserved_w(now) for account in accounts)
+        more_w = math.ceil(found.watts - seen_w)
+        return more_w if more_w > CONTRADICTED * found.watts else 0
 
     def _sampled(self, domain: PowerDomain, found: PowerReading) -> _Seen:
         seen = self._seen.setdefault(domain.id, _Seen(at=-1.0, watts=0.0))
