@@ -79,7 +79,7 @@ def show_power(sources: Sources, plan: Plan, console: Console) -> None:
     loose = unwatched(sources.inventory.power, plan.order)
     if loose:
         text = (
-            "power: the inventory says nothing of what feeds the nodes: no reservation is made (docs/power.md)"
+            "power: the inventory says nothing of what feeds the nodes: no reservation is made (docs/breakers.md)"
             if sources.inventory.power is None
             else f"power: {plural(len(loose), 'node')} ({loose[0]} first) on no declared power domain: no reservation is made there"
         )
@@ -88,7 +88,7 @@ def show_power(sources: Sources, plan: Plan, console: Console) -> None:
     for row in never:
         console.print(
             f"power: {row.domain} can bear {row.limit_w / 1000:.1f} kW and {row.base_w / 1000:.1f} kW are spoken for before anything"
-            " starts: its nodes would wait for ever; see rollout.power.others in docs/power.md",
+            " starts: its nodes would wait for ever; see rollout.power.others in docs/breakers.md",
             markup=False,
             soft_wrap=True,
         )

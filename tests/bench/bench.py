@@ -12,6 +12,7 @@ from bench_table import Machine, machine, render
 from contestants import JOURNEY, OTHERS, OURS, Contestant, Unavailable, install
 from halls import BenchHall, Truth, bench_hall, journey_hall, seen
 from measured import Cost, measure
+from power_bench import power_rows
 
 from fleet.journal.reading import look
 
@@ -44,6 +45,7 @@ class Options:
     journey_speed: float
     faults: str
     limit_s: float
+    power_hours: float
     directory: Path
     environment: Path
     json_file: Path | None
@@ -60,6 +62,8 @@ class Figures:
     journey: Row | None = None
     comparison: tuple[Row, ...]
     journey_speed: float = 0.0
+    power: tuple[str, ...] = ()
+    """Lines of the table on power (power_bench.power_rows)."""
 
 
 HallMaker = Callable[..., AbstractContextManager[BenchHall]]
@@ -116,6 +120,7 @@ def bench(options: Options) -> Figures:
         journey=whole,
         comparison=comparison,
         journey_speed=options.journey_speed,
+        power=tuple(power_rows(options.power_hours)) if options.power_hours else (),
     )
 
 
@@ -130,6 +135,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument(
         "--journey-speed", type=float, default=300.0, help="simulated seconds per second of the journey"
     )
+    parser.add_argument("--power-hours", type=float, default=1000, help="simulated hours of power; 0: leave it out")
     parser.add_argument("--only", default="", help="compare only contestants whose name contains this")
     parser.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
     parser.add_argument("--faults", default="none", help="fault file of the hall")

@@ -63,6 +63,8 @@ def render(figures: "Figures") -> str:
     if figures.comparison:
         nodes = figures.comparison[0].nodes
         lines += ["", f"The same update of {nodes} nodes by other tools", "", *_comparison(figures.comparison)]
+    if figures.power:
+        lines += ["", "Burn-in below a breaker, simulated (power_bench.py)", "", *figures.power]
     alone = [row for row in (figures.rollout, figures.journey) if row is not None]
     rows = [*alone, *figures.comparison]
     lines += ["", "Measured commands", ""]
