@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fleet.gates import gates
 from fleet.policy.power.spec import PowerSpec, read_power
 from fleet.policy.spec import Amount, OnFailure, RolloutSpec
-from fleet.policy.window import DAYS, Window
+from fleet.policy.window import DAYS, Window, Windows, closed_dates
 from fleet.step import StepSpec
 from inventory.baseline import Baseline
 from inventory.baseline_load import load_baseline
@@ -22,6 +22,7 @@ from playbooks.registry import steps as known_steps
 
 _CLOCK = 2
 _WHOLE = 100
+_LONGEST_CLOSED_DAYS = 366
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,17 +195,43 @@ def _waves(reader: MappingReader) -> tuple[Amount, ...]:
     return amounts
 
 
-def _window(reader: MappingReader) -> Window | None:
-    if "window" not in reader:
+def _window(reader: MappingReader) -> Window | Windows | None:
+    """One mapping, or a list of them: then any of them will do."""
+    value = reader.value("window")
+    if value is None:
         return None
-    window = reader.mapping("window")
-    days = tuple(_day(value) for value in window.sequence("days")) or DAYS
+    if value.kind != "sequence":
+        return _one_window(value)
+    windows = tuple(_one_window(each) for each in value.sequence())
+    if not windows:
+        raise value.error(
+            "a list of windows that holds none", hint="leave `window` out where work may start at any time"
+        )
+    return Windows(windows=windows) if len(windows) > 1 else windows[0]
+
+
+def _one_window(value: Value) -> Window:
+    window = MappingReader(value, what="window")
+    days = tuple(_day(day) for day in window.sequence("days")) or DAYS
     start = window.read("start", _time_of_day)
     length_s = window.duration_s("length", minimum=60)
     zone = window.read("tz", _zone)
     until = window.read("until", _date, default="")
+    closed = tuple(_closed(dates) for dates in window.sequence("except"))
     window.finish()
-    return Window(days=days, start=start, length_s=length_s, tz=zone, until=until)
+    return Window(days=days, start=start, length_s=length_s, tz=zone, until=until, closed=closed)
+
+
+def _closed(value: Value) -> str:
+    """A date, or two with `..` between them."""
+    try:
+        first, last = closed_dates(value.text())
+    except ValueError as error:
+        hint = "write YYYY-MM-DD, or YYYY-MM-DD..YYYY-MM-DD, both days included"
+        raise value.error(f"{value.text()!r} is no date and no range of dates", hint=hint) from error
+    if (last - first).days > _LONGEST_CLOSED_DAYS:
+        raise value.error(f"{value.text()} is longer than a year", hint="is the year right?")
+    return f"{first}..{last}"
 
 
 def _day(value: Value) -> str:

@@ -18,7 +18,7 @@ from fleet.errors import UsageError
 from fleet.events import Event, NodeEvent, Recorded
 from fleet.exits import Exit
 from fleet.plan import Plan, Survey
-from fleet.policy.window import Window
+from fleet.policy.window import Openings
 from fleet.sightings import sightings
 from fleet.sim.faults import FaultError, load_faults
 from fleet.step import StepSpec
@@ -207,10 +207,10 @@ def _without_end(playbook: Playbook) -> Playbook:
     window = playbook.rollout.window
     if window is None:
         return playbook
-    return replace(playbook, rollout=replace(playbook.rollout, window=replace(window, until="")))
+    return replace(playbook, rollout=replace(playbook.rollout, window=window.endless()))
 
 
-def _start(window: Window | None) -> float:
+def _start(window: Openings | None) -> float:
     """A fixed day, so that one seed gives one history; in the first window that opens after it."""
     if window is None or window.open_at(START):
         return START

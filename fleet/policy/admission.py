@@ -14,7 +14,7 @@ from fleet.policy.pacing import Pending
 from fleet.policy.rules import Rules
 from fleet.policy.spec import Caps
 from fleet.policy.standing import Standing, standing
-from fleet.policy.window import Window
+from fleet.policy.window import Openings
 from fleet.state import FAILED, TERMINAL, NodeState, NodeStatus, RolloutState, RolloutStatus
 
 
@@ -169,7 +169,7 @@ def _gate(state: RolloutState, wave: int, caps: Caps, now: float) -> Decision:
     return OpenWave(wave=wave)
 
 
-def _closed(window: Window, now: float) -> Closed:
+def _closed(window: Openings, now: float) -> Closed:
     opening = window.next_opening(now)
     again = "will not open again" if opening is None else "is closed"
     return Closed(why=f"the maintenance window ({window}) {again}", until=opening)

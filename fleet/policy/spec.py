@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from fleet.policy.window import Window
+from fleet.policy.window import Window, Windows, read_openings
 from inventory.scalar import Percent
 
 Amount = Percent | int
@@ -68,7 +68,7 @@ class RolloutSpec:
     approve: tuple[int, ...] = ()
     """Waves (1 is the canary) that a person must let through."""
     on_failure: OnFailure = OnFailure.QUARANTINE
-    window: Window | None = None
+    window: Window | Windows | None = None
     gates: tuple[str, ...] = ()
     """Names of fleet.gates that every node must pass before it counts as a success; empty: none."""
     soak_s: int = 0
@@ -89,7 +89,7 @@ class Caps:
     approve: tuple[int, ...]
     """Wave indices, 0 is the canary."""
     on_failure: OnFailure
-    window: Window | None
+    window: Window | Windows | None
     risk: int = 0
     """Nodes that may be broken at once; 0: explicit waves."""
     tolerate: float = TOLERATE.percent / 100
@@ -115,7 +115,7 @@ class Caps:
                 "waves": tuple(data["waves"]),
                 "approve": tuple(data["approve"]),
                 "on_failure": OnFailure(data["on_failure"]),
-                "window": Window(**{**window, "days": tuple(window["days"])}) if window else None,
+                "window": read_openings(window) if window else None,
             }
         )
 
