@@ -91,7 +91,9 @@ class Context:
         playbook: str = "",
         origin: Origin = Origin.HARDWARE,
         seat: Seat | None = None,
+        hours: Callable[[Sequence[tuple[str, StepSpec]], str], None] | None = None,
     ) -> None:
+        """`hours`: asked at every safe point whether what this step of these goes on with may begin now (fleet.timebox)."""
         self.node = node
         self.seat = seat
         self.rollout = rollout
@@ -110,6 +112,7 @@ class Context:
         self._name = str(node.id)
         self._steps: Sequence[tuple[str, StepSpec]] = ()
         self._key = ""
+        self._hours = hours
         self._restarts: dict[str, Restarted] = {}
         self.last_seen: Observation | None = None
 
@@ -165,8 +168,10 @@ class Context:
         return self.last_seen
 
     async def safe_point(self) -> None:
-        """Wait while paused; leave if the rollout stops."""
+        """Wait while paused; leave if the rollout stops, or if what follows does not fit the window."""
         await self._gate.safe_point()
+        if self._hours is not None:
+            self._hours(self._steps, self._key)
 
     async def require_identity(self) -> None:
         """Serial and UUID as they were when the plan was made; what the BMC does not say proves nothing either way."""

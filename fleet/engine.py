@@ -6,7 +6,7 @@ Pacing and steps are elsewhere; here is only the loop that asks `decide` after e
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from fleet import events as ev
@@ -166,7 +166,7 @@ class Engine:
         """Continue the nodes that an earlier process left in the middle."""
         running = set(self._running.values())
         for name, node in self._state.nodes.items():
-            if node.status in ACTIVE and name not in running:
+            if node.status in ACTIVE and name not in running and not self._held(node):
                 if node.status is NodeStatus.PARKED:
                     await self._ledger.record(ev.NodeAdmitted(node=name, wave=node.wave))
                 self._start(name)
@@ -187,6 +187,7 @@ class Engine:
             return Exit.PAUSED if not self._running else None
         status = self._state.status
         if status is RolloutStatus.ABORTING:
+            await self._take_up()  # those that wait for a window end too
             if self._running:
                 return None
             await self._ledger.record(ev.RolloutEnded(outcome=RolloutStatus.ABORTED.value))
@@ -238,7 +239,7 @@ class Engine:
             case admission.Closed(why=why, until=until):
                 return await self._outside_window(why, until)
             case admission.Wait(until=until):
-                self._wake_at(min((at for at in (until, self._look_at) if at is not None), default=None))
+                return await self._waiting(until)
             case admission.Finished():
                 await self._ledger.record(ev.RolloutEnded(outcome=RolloutStatus.COMPLETED.value))
                 return self._ended_exit()
@@ -259,13 +260,29 @@ class Engine:
         return Exit.WINDOW_CLOSED if self._state.cause == "window" else Exit.HALTED
 
     async def _outside_window(self, why: str, until: float | None) -> Exit | None:
+        until = _earliest([until, *(node.due_at for node in self._all_held())])
         if self._running:
+            self._wake_at(until)
             return None
         if self._wait_for_window and until is not None:
             self._wake_at(until)
             return None
         await self._halt("window", why)
         return None
+
+    async def _waiting(self, until: float | None) -> Exit | None:
+        """Nothing to start: others run, time must pass, or whoever is left waits for the window."""
+        held = self._all_held()
+        if held and not self._running:
+            return await self._outside_window(held[0].message, until)
+        self._wake_at(_earliest([until, self._look_at, *(node.due_at for node in held)]))
+        return None
+
+    def _held(self, node: NodeState) -> bool:
+        return self._gate.mode is not Mode.ABORT and node.held_at(self._clock.now())
+
+    def _all_held(self) -> list[NodeState]:
+        return [node for node in self._state.nodes.values() if self._held(node)]
 
     def _wake_at(self, at: float | None) -> None:
         if at is None:
@@ -328,3 +345,7 @@ class Engine:
                 await self._ledger.record(ev.RolloutAborting(by=request.by))
             case _:
                 pass
+
+
+def _earliest(times: Iterable[float | None]) -> float | None:
+    return min((time for time in times if time is not None), default=None)

@@ -274,10 +274,14 @@ class NodeUncertain(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParked(NodeEvent):
-    """The node stands at a safe point because the rollout halted or its process was asked to stop."""
+    """The node stands at a safe point: the rollout halted, its process was asked to stop, or the window is too short for what follows."""
 
     kind: ClassVar[str] = "node.parked"
     why: str
+    waits_for: str = ""
+    """"window": it goes on at `until` and not before; empty: as soon as the rollout does."""
+    until: float | None = None
+    """Field time of an opening of the window; None: it opens no more, or nothing is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,15 @@ class Parked(Exception):
     """The node stands at a safe point and its run ends here, to be continued."""
 
 
+class OutsideWindow(Parked):
+    """What the node would begin does not fit the maintenance window; it goes on when it does, and not before."""
+
+    def __init__(self, why: str, until: float | None) -> None:
+        """`until`: the field time of an opening; None: there is none."""
+        super().__init__(why)
+        self.until = until
+
+
 class Aborted(Exception):
     """The node stands at a safe point and its run ends here for good."""
 

@@ -90,7 +90,7 @@ class RecipeBook:
             for step in steps
             if step.name == UPDATE
         )
-        expected_s += _activation_s(actions, profile) + sum(self.takes_s.get(step.name, 0.0) for step in steps)
+        expected_s += activation_s(actions, profile) + sum(self.takes_s.get(step.name, 0.0) for step in steps)
         name = _name(profile, steps, ways, actions)
         recipe = Recipe(name=name, steps=tuple(steps), ways_back=tuple(ways), activation=actions, expected_s=expected_s)
         return recipe, targets
@@ -230,7 +230,7 @@ def _with_way_back(targets: Mapping[str, Target], ways: Sequence[WayBack]) -> di
     }
 
 
-def _activation_s(actions: Sequence[Activation], profile: Profile) -> float:
+def activation_s(actions: Sequence[Activation], profile: Profile) -> float:
     """Field seconds that activation and verification take, if nothing goes wrong (field guide 1.14)."""
     timings = profile.timings
     cost = {

@@ -15,11 +15,12 @@ from fleet.context import Context, Recorder
 from fleet.edges import Edges
 from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.events import RolloutId
-from fleet.gate import Aborted, Gate, Parked
+from fleet.gate import Aborted, Gate, OutsideWindow, Parked
 from fleet.limits import Seat
 from fleet.logins import NodeLedger
 from fleet.outlets import cut_begun, cut_over, cycle_outlets, give_up, unfinished, was_cut
 from fleet.plan import Plan, PlannedNode, Recipe, recipe_targets
+from fleet.policy.durations import Learned
 from fleet.policy.spec import OnFailure
 from fleet.ports import Bmc, BmcDriver, SideEffects
 from fleet.power_desk import PowerDesk
@@ -27,8 +28,9 @@ from fleet.profile import Profile
 from fleet.reach import clear_leftovers, connect
 from fleet.recipe import ACTIVATE, COMMIT, GIVEN_UP, KEEP, UPDATE
 from fleet.state import NodeStatus
-from fleet.step import Deferred, Met, StepFactory, StepSpec
+from fleet.step import Deferred, Met, StepFactory, StepSpec, numbered
 from fleet.target import Target
+from fleet.timebox import Timebox
 from inventory.exporters.snapshot import Origin
 from inventory.model import Link, Node
 from inventory.observed import Observation
@@ -76,6 +78,8 @@ class Surroundings:
     links: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
     """Node -> its cables to leaf switches."""
     origin: Origin = Origin.HARDWARE
+    learned: Learned = field(default_factory=Learned)
+    """How long stages took so far."""
 
 
 class NodeRun:
@@ -93,6 +97,9 @@ class NodeRun:
         self._recipe: Recipe = around.plan.recipes[self._planned.recipe]
         self._ledger = NodeLedger(node, around.recorder)
         self._bmc: Bmc = around.driver.bmc(node, around.profiles[self._planned.profile], self._ledger)
+        self._timebox = Timebox(
+            around.plan, self._planned, self._bmc.profile, around.steps, learned=around.learned, clock=around.clock
+        )
         self._ctx = Context(
             node=node,
             planned=self._planned,
@@ -109,6 +116,7 @@ class NodeRun:
             playbook=around.plan.playbook,
             origin=around.origin,
             seat=seat,
+            hours=self._timebox.require,
         )
         self._at = ""
         """Name of the step that is being done."""
@@ -117,6 +125,8 @@ class NodeRun:
         """To a terminal event, or parked. Raises JournalUnwritable."""
         try:
             last = await self._to_an_end()
+        except OutsideWindow as early:
+            last = ev.NodeParked(node=self._name, why=str(early), waits_for="window", until=early.until)
         except Parked as parked:
             last = ev.NodeParked(node=self._name, why=str(parked))
         except (JournalUnwritable, asyncio.CancelledError):
@@ -179,8 +189,8 @@ class NodeRun:
             self._ctx.enter(steps, key)
             self._at = spec.name
             if not self._begun(key):
-                await self._ctx.safe_point()
-            await self._step(key, spec)
+                await self._around.gate.safe_point()
+            await self._step(steps, key, spec)
 
     def _guarded(self, steps: list[tuple[str, StepSpec]]) -> list[tuple[str, StepSpec]]:
         """With the comparison of what a flash must leave alone behind the last activation. No other step's key changes."""
@@ -199,7 +209,7 @@ class NodeRun:
         """Whether the step has announced an effect: then it is in the middle of something, which is no safe point."""
         return any(effect.startswith(f"{key}/") for effect in self._ctx.state.effects)
 
-    async def _step(self, key: str, spec: StepSpec) -> None:
+    async def _step(self, steps: Sequence[tuple[str, StepSpec]], key: str, spec: StepSpec) -> None:
         """Check -> (Met: skip) -> apply -> check again."""
         step = self._around.steps(spec)
         # A step that had begun before a crash is continued, not asked whether it has anything to do.
@@ -208,6 +218,7 @@ class NodeRun:
             if isinstance(found, Met):
                 await self._record(ev.StepEnded(node=self._name, step=key, outcome="met", detail=found.detail))
                 return
+            self._timebox.require(steps, key)
             await self._record(ev.StepStarted(node=self._name, step=key, detail=found.detail))
             if spec.name == UPDATE:
                 await self._note_settings()
@@ -388,8 +399,3 @@ def as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
             return NodeFault(Reason.OUTCOME_UNKNOWN, str(error))
         case _:
             return NodeFault(Reason.UNREACHABLE, str(error))
-
-
-def numbered(steps: Sequence[StepSpec], prefix: str = "") -> list[tuple[str, StepSpec]]:
-    """Each step with the key that the journal knows it by: `1 firmware.update bmc`."""
-    return [(f"{prefix}{index} {spec.key}".rstrip(), spec) for index, spec in enumerate(steps, 1)]

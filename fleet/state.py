@@ -107,10 +107,18 @@ class NodeState:
     """Stages that power is reserved for -> watts of the whole node."""
     power_waits: str = ""
     """Which breaker has no room for its next stage; empty: it waits for none."""
+    waits_for: str = ""
+    """What a parked node waits for, beside the rollout: "window", or nothing."""
+    due_at: float | None = None
+    """Field time at which that comes; None: never, as far as is known."""
     admitted_at: float | None = None
     failed_at: float | None = None
     """When it failed first: when its way back began, or when it was held."""
     ended_at: float | None = None
+
+    def held_at(self, now: float) -> bool:
+        """Whether it is parked for a window that has not opened yet."""
+        return self.status is NodeStatus.PARKED and bool(self.waits_for) and (self.due_at is None or now < self.due_at)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,7 +197,8 @@ def _to(node: NodeState, status: NodeStatus) -> NodeStatus:
 
 def _admitted(node: NodeState, event: ev.NodeAdmitted, at: float) -> NodeState:
     status = _to(node, node.phase)
-    return replace(node, status=status, wave=event.wave, admitted_at=node.admitted_at or at)
+    since = node.admitted_at or at
+    return replace(node, status=status, wave=event.wave, admitted_at=since, waits_for="", due_at=None)
 
 
 def _refused(node: NodeState, event: ev.NodeRefused, at: float) -> NodeState:
@@ -246,7 +255,10 @@ def _uncertain(node: NodeState, event: ev.NodeUncertain, _at: float) -> NodeStat
 
 
 def _parked(node: NodeState, event: ev.NodeParked, _at: float) -> NodeState:
-    return replace(node, status=_to(node, NodeStatus.PARKED), message=event.why, power_waits="")
+    status = _to(node, NodeStatus.PARKED)
+    return replace(
+        node, status=status, message=event.why, power_waits="", waits_for=event.waits_for, due_at=event.until
+    )
 
 
 def _rolling_back(node: NodeState, event: ev.NodeRollingBack, at: float) -> NodeState:
@@ -340,6 +352,9 @@ def _continued(state: RolloutState, event: ev.RolloutContinued, at: float) -> No
     if event.accepted_failures > state.accepted_failures:
         state.accepted_at = at
     state.accepted_failures = event.accepted_failures
+    for name, node in state.nodes.items():
+        if node.waits_for and node.due_at is None:
+            state.nodes[name] = replace(node, waits_for="")  # a person asks again
 
 
 def _halted(state: RolloutState, event: ev.RolloutHalted, _at: float) -> None:

@@ -4,7 +4,7 @@ The runner does check -> (Met: skip) -> apply -> check again. The same `check` i
 and the drift report.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -38,6 +38,11 @@ class StepSpec:
         """Names the step within its playbook: `firmware.update bmc`."""
         shown = (str(value) for name, value in self.args.items() if isinstance(value, str) and name not in _UNSHOWN)
         return " ".join([self.name, *shown])
+
+
+def numbered(steps: Sequence[StepSpec], prefix: str = "") -> list[tuple[str, StepSpec]]:
+    """Each step with the key that the journal knows it by: `1 firmware.update bmc`."""
+    return [(f"{prefix}{index} {spec.key}".rstrip(), spec) for index, spec in enumerate(steps, 1)]
 
 
 class Disrupts(StrEnum):

@@ -18,6 +18,7 @@ from fleet.cli.drainable import strangers
 from fleet.cli.earlier import earlier
 from fleet.cli.electric import power_desk, show_power
 from fleet.cli.frozen import require_as_planned, with_digests
+from fleet.cli.hours import learn_on, learned_from
 from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
 from fleet.cli.whereabouts import lacking, whereabouts
@@ -40,6 +41,7 @@ from fleet.state import ENDED, NodeStatus, RolloutState, RolloutStatus, replay
 from fleet.step import StepSpec
 from fleet.storm import DAY_S, Past, require_calm
 from fleet.survey import survey, sweep
+from fleet.timebox import too_short
 from fleet.vendors import load_profiles
 from inventory.baseline import Baseline
 from inventory.exporters.snapshot import Origin
@@ -134,6 +136,10 @@ async def _start(
         plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
         show_plan(plan, wishes.console)
         show_power(sources, plan, wishes.console)
+        short = too_short(plan, load_profiles(), make, learned_from(journal, rollout, plan), clock.now())
+        if short:
+            await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
+            raise Refused(f"{sources.playbook.path}: rollout.window ({plan.caps.window}): {short}; nothing was touched")
         if not wishes.go:
             await ledger.record(*_notes(plan), ev.RolloutEnded(outcome=RolloutStatus.DRY_RUN.value))
             wishes.console.print("nothing was touched: this was the plan. Add --yes to carry it out.")
@@ -222,6 +228,8 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     power = power_desk(sources, plan, ledger.state, recorder=ledger, clock=clock, gate=gate, edges=edges)
     if power is not None:
         ledger.watch(power.noticed)
+    learned = learned_from(journal, rollout, plan)
+    learn_on(ledger, learned)
     surroundings = Surroundings(
         rollout=rollout,
         plan=plan,
@@ -235,6 +243,7 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
         power=power,
         links=leaf_links(sources.inventory, sources.nodes),
         origin=Origin.SIMULATED_HALL if sources.hall else Origin.HARDWARE,
+        learned=learned,
     )
     nodes = {str(node.id): node for node in sources.nodes}
     executor = LocalExecutor(surroundings, nodes, compose.leftover_sessions(journal, rollout))

@@ -31,6 +31,7 @@ from fleet.twin.outfit import before, fitted
 from fleet.words import duration, plural
 from inventory.model import NodeId
 from playbooks.registry import make
+from playbooks.registry import steps as known_steps
 from playbooks.schema import Playbook
 
 _REHEARSED = frozenset({"firmware.update", "verify", "node.drain", "node.undrain"})
@@ -160,6 +161,7 @@ def _staged(
         pdus=tuple(pdu for pdu in sources.inventory.pdus if pdu.mib and pdu.credential),
         start=_start(playbook.rollout.window),
         wait_for_window=wait_for_window,
+        takes_s={name: announced.takes_s for name, announced in known_steps().items()},
     )
     return _Stage(scene=scene, skipped=skipped, notes=_notes(sources, steps, len(seen), stood_in))
 

@@ -2,7 +2,7 @@
 
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from fleet.drivers.redfish import RedfishDriver
 from fleet.drivers.slurm import NoScheduler
 from fleet.edges import Outlet, PduMeter
 from fleet.engine import Engine, Ledger, Watcher
+from fleet.errors import Refused
 from fleet.events import Event, Recorded, RolloutId
 from fleet.executor import LocalExecutor
 from fleet.exits import Exit
@@ -21,11 +22,13 @@ from fleet.journal import Verb
 from fleet.limits import Limits
 from fleet.outlets import outlet_offers
 from fleet.plan import Plan, Survey
+from fleet.policy.durations import Learned
 from fleet.runner import Surroundings
 from fleet.sim.faults import FaultBook
 from fleet.state import RolloutState, RolloutStatus
 from fleet.step import StepFactory
 from fleet.survey import survey
+from fleet.timebox import too_short
 from fleet.twin.clock import START, VirtualClock
 from fleet.twin.hall import TwinHall, TwinSpec, credential, in_twin
 from fleet.twin.journal import MemoryJournal
@@ -56,6 +59,8 @@ class Scene:
     """Field time at which the rollout is asked for."""
     wait_for_window: str = ""
     """Non-empty: as `fleet apply --wait-for-window`."""
+    takes_s: Mapping[str, float] = field(default_factory=dict)
+    """Step -> field seconds, of those that no profile knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,7 @@ def live(scene: Scene, seed: int, watcher: Watcher | None = None) -> Life:
 
     Raises:
         UsageError: a model that has no simulated box, or what planning raises.
+        Refused: no window of the playbook is long enough.
     """
     random.seed(f"rehearsal {seed}")  # the pauses between retries (fleet.limits) have chance in them
     clock = VirtualClock(scene.start)
@@ -165,10 +171,21 @@ class _Process:
             if not plan.order:
                 await self.ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
                 return Exit.REFUSED
+            short = too_short(plan, load_profiles(), self.scene.steps, Learned(self.scene.takes_s), self.clock.now())
+            if short:
+                raise Refused(f"rollout.window ({plan.caps.window}): {short}")
             return await self._engine(plan, driver, edges).run()
         finally:
             await edges.close()
             await driver.close()
+
+    def _learned(self) -> Learned:
+        """Of this life alone."""
+        learned = Learned(self.scene.takes_s)
+        for recorded in self.journal.kept(ROLLOUT):
+            learned.note(recorded)
+        self.ledger.watch(lambda event: learned.note(event) if isinstance(event, Recorded) else None)
+        return learned
 
     async def _planned(self, driver: RedfishDriver, edges: _Edges) -> Plan:
         surveys = await survey(
@@ -200,6 +217,7 @@ class _Process:
             recorder=self.ledger,
             edges=edges,
             origin=Origin.SIMULATED_HALL,
+            learned=self._learned(),
         )
         nodes = {str(node.id): node for node in in_twin(self.scene.nodes)}
         return Engine(

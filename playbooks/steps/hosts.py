@@ -39,6 +39,11 @@ async def shut_down(ctx: NodeContext, effect: str) -> str:
         await post_over(ctx)
     await may_begin(ctx, effect)
 
+    async def prepare() -> Json:
+        # Asked before each intent: a process that finds the first one without effect may come hours later.
+        await ctx.safe_point()
+        return {}
+
     async def act(_intent: Json) -> Json:
         was = await ctx.bmc.power_state()
         is_off = was is PowerState.OFF or (
@@ -56,7 +61,7 @@ async def shut_down(ctx: NodeContext, effect: str) -> str:
         return {"was": PowerState.ON.value} if off else None
 
     async def once() -> Json:
-        return await ctx.once(effect, act, prepare=nothing, reconcile=reconcile)
+        return await ctx.once(effect, act, prepare=prepare, reconcile=reconcile)
 
     result = await again(ctx, TRIES, 30.0, once, ignored)
     return str(result["was"])

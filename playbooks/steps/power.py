@@ -21,7 +21,7 @@ Enough = Callable[[], Awaitable[bool]]
 async def reset_bmc(ctx: NodeContext) -> None:
     """Restart the BMC and wait until it is whole again."""
     await may_begin(ctx, "bmc-reset")
-    await _restart(ctx, "bmc-reset", ctx.bmc.reset_bmc)
+    await _restart(ctx, "bmc-reset", ctx.bmc.reset_bmc, gate=ctx.safe_point)
 
 
 async def cycle_dc(ctx: NodeContext) -> None:
@@ -55,7 +55,7 @@ async def _cycle_ac(ctx: NodeContext) -> None:
             if not ctx.announced("ac-cycle"):
                 # Some hosts start by themselves when AC is back.
                 await its_turn(ctx, away_s=ctx.bmc.profile.timings.bmc_return_hard_s)
-            await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE))
+            await _restart(ctx, "ac-cycle", lambda: ctx.bmc.power(PowerAction.AC_CYCLE), gate=_go_on)
         else:
             await _cycle_feeds(ctx)
     except NodeFault as fault:
@@ -157,11 +157,18 @@ async def _nobody_uses_it(ctx: NodeContext, outlets: tuple[str, ...]) -> None:
         await give_up(ctx, str(changed))
 
 
-async def _restart(ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[None]]) -> None:
-    """A reset that takes the BMC along: proven by a BMC that went away and came back."""
+async def _restart(
+    ctx: NodeContext, effect: str, reset: Callable[[], Awaitable[None]], *, gate: Callable[[], Awaitable[None]]
+) -> None:
+    """A reset that takes the BMC along: proven by a BMC that went away and came back.
+
+    `gate` is asked before each intent: a process that finds the first one without effect may come hours later.
+    """
 
     async def prepare() -> Json:
-        return {"marker": await marker_json(ctx)}
+        marker = await marker_json(ctx)
+        await gate()
+        return {"marker": marker}
 
     async def act(intent: Json) -> Json:
         try:
@@ -191,7 +198,9 @@ async def warm_reset(ctx: NodeContext) -> None:
 
     async def prepare() -> Json:
         await its_turn(ctx)
-        return {"marker": await marker_json(ctx)}
+        marker = await marker_json(ctx)
+        await ctx.safe_point()
+        return {"marker": marker}
 
     async def act(_intent: Json) -> Json:
         await ctx.bmc.power(PowerAction.WARM_RESET)
@@ -209,6 +218,10 @@ async def warm_reset(ctx: NodeContext) -> None:
         return await ctx.once("host-on", act, prepare=prepare, reconcile=reconcile)
 
     await again(ctx, TRIES, 60.0, once, ignored)
+
+
+async def _go_on() -> None:
+    """Within a sequence there is no safe point: the host is off."""
 
 
 ACTIONS: Mapping[Activation, Callable[[NodeContext], Awaitable[object]]] = {

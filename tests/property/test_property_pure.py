@@ -26,6 +26,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(st.characters()),
     int: st.integers(),
     int | None: st.none() | st.integers(),
+    float | None: st.none() | st.floats(allow_nan=False),
     dict[str, str]: st.dictionaries(st.text(), st.text(), max_size=4),
     dict[str, Any]: st.dictionaries(st.text(), json_values, max_size=4),
 }

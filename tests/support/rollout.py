@@ -180,6 +180,8 @@ class Hall:
     power: PowerTree | None = None
     """What feeds the nodes."""
     power_spec: PowerSpec = field(default_factory=PowerSpec)
+    wait_for_window: str = ""
+    """Non-empty: as `fleet apply --wait-for-window`."""
 
     async def prepare(self) -> None:
         """The plan is in the journal, as after `fleet plan`."""
@@ -278,6 +280,7 @@ class Running:
             gate=self.gate,
             clock=hall.clock,
             beside=(desk.meter, desk.answer) if desk else (),
+            wait_for_window=hall.wait_for_window,
         )
 
 

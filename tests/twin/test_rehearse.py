@@ -99,7 +99,7 @@ def test_a_bad_image_halts_and_says_why(tmp_path: Path) -> None:
 
 
 def test_a_window_that_is_too_short_is_a_halt_unless_it_is_waited_for(site: Site) -> None:
-    window = "rollout:\n  window: {days: [sat], start: '22:00', length: 2h, tz: Europe/Berlin, until: 2026-01-31}\n"
+    window = "rollout:\n  window: {days: [sat], start: '22:00', length: 3h, tz: Europe/Berlin, until: 2026-01-31}\n"
     site.edit(site.playbook, "rollout:\n", window)
     ran = site.rehearse("--json")
     assert ran.code == Exit.WINDOW_CLOSED
