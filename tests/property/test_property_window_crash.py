@@ -71,6 +71,7 @@ def test_a_node_that_would_overrun_is_not_touched_and_goes_on_at_the_next_openin
     assert "what remains needs" in parked.event.why
     assert opening is not None
     assert all(at >= opening for _, at in effects(recorded))
+    assert all(item.at >= opening for item in recorded if isinstance(item.event, ev.StepStarted))
     assert asyncio.run(place.state()).nodes["n1"].status is NodeStatus.CONFIRMED
     assert place.machines["n1"].flashes == ["bmc new", "bios new"]
 

@@ -66,22 +66,32 @@ def owned(history: History) -> Iterator[str]:
     yield from history.witness.intruders
 
 
+_DISTURBS = ("/submit", "/bmc-reset", "/host-off")
+"""Ends of the names of effects that need a window. A host that is off is turned on whenever that is."""
+
+
 def windowed(history: History) -> Iterator[str]:
-    """I5: nothing starts outside the window."""
+    """I5: nothing starts outside the window: no wave, no node, and nothing that disturbs one, unless it ends what this process began."""
     window = history.drawing.spec.window
     if window is None:
         return
     hour = int(window.start[:2])
     taken: set[str] = set()
+    begun: set[str] = set()
     for item in history.recorded:
-        first = isinstance(item.event, ev.NodeAdmitted) and item.event.node not in taken
-        if isinstance(item.event, ev.NodeAdmitted):
-            taken.add(item.event.node)
-        if first or isinstance(item.event, ev.WaveOpened):
-            now = datetime.fromtimestamp(item.at, UTC)
-            since = ((now.hour - hour) % 24) * 3600 + now.minute * 60 + now.second
-            if since >= window.length_s:
-                yield f"{item.event.kind} at {item.seq} ({now:%H:%M}), the window is {window}"
+        event = item.event
+        now = datetime.fromtimestamp(item.at, UTC)
+        outside = ((now.hour - hour) % 24) * 3600 + now.minute * 60 + now.second >= window.length_s
+        if isinstance(event, ev.RolloutClaimed):
+            begun.clear()
+        elif isinstance(event, ev.StepStarted | ev.IntentRecorded) and not outside:
+            begun.add(event.node)
+        first = isinstance(event, ev.NodeAdmitted) and event.node not in taken
+        if isinstance(event, ev.NodeAdmitted):
+            taken.add(event.node)
+        starts = isinstance(event, ev.IntentRecorded) and event.effect.endswith(_DISTURBS) and event.node not in begun
+        if outside and (first or starts or isinstance(event, ev.WaveOpened)):
+            yield f"{event.kind} at {item.seq} ({now:%H:%M}), the window is {window}"
 
 
 def identified(history: History) -> Iterator[str]:

@@ -208,7 +208,8 @@ class Player:
         window = self.drawing.spec.window
         if state.cause == "window" and window is not None:
             opening = window.next_opening(self.clock.now())
-            if opening is not None and not window.open_at(self.clock.now()):
+            waits = any(node.held_at(self.clock.now()) for node in state.nodes.values())
+            if opening is not None and (waits or not window.open_at(self.clock.now())):
                 self._wait(opening - self.clock.now() + 1.0)
             return Verb.RESUME
         self.halts[state.cause] += state.status is RolloutStatus.HALTED

@@ -111,6 +111,13 @@ def test_a_window_that_is_too_short_is_a_halt_unless_it_is_waited_for(site: Site
     assert waited["makespan_s"]["p50"] > 6 * 86_400
 
 
+def test_a_window_into_which_nothing_fits_is_refused(site: Site) -> None:
+    site.edit(site.playbook, "rollout:\n", "rollout:\n  window: {start: '22:00', length: 30m, tz: UTC}\n")
+    ran = site.rehearse()
+    assert ran.code == Exit.REFUSED
+    assert "without a stop, and no window is that long" in ran.err
+
+
 def test_what_cannot_be_rehearsed_is_named(site: Site) -> None:
     site.edit(site.playbook, "steps:\n", "steps:\n  - node.drain\n  - inventory.export: {to: json}\n")
     ran = site.rehearse()
