@@ -137,7 +137,7 @@ class SchedulerNode:
 
 
 class Scheduler(Protocol):
-    """Where tenants' work is placed. We never end anybody's work."""
+    """Where tenants' work is placed. We end nobody's work: what may be asked to move is moved by its owner's rules."""
 
     async def look(self, node: str) -> SchedulerNode:
         """Read now."""
@@ -145,8 +145,21 @@ class Scheduler(Protocol):
     async def drain(self, node: str, reason: str) -> None:
         """Start no new work on it. Running work goes on."""
 
+    async def ask_to_leave(self, node: str, reason: str) -> str:
+        """Let what runs on a node that we drain for this reason move on, where its owner's rules let it; asked again until it is empty.
+
+        What is left, in words; empty where nothing is, where work ends by itself only, or where the drain is not this one. Raises
+        Transient; NodeFault where the scheduler refuses us.
+        """
+
     async def resume(self, node: str) -> None:
         """Back into service. The caller has checked that the drain is ours."""
+
+    async def barred(self) -> str:
+        """What we lack to drain nodes here, as far as can be told without draining one; empty: nothing known. Raises as `look`."""
+
+    async def close(self) -> None:
+        """Close connections, if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

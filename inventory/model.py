@@ -272,6 +272,24 @@ class SchedulerAccess:
     """slurm.conf; None: Slurm's own default, or SLURM_CONF."""
 
 
+RESTARTED = ("ReplicaSet", "ReplicationController", "StatefulSet")
+"""Controllers of services: they start a pod anew on another node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesAccess:
+    """Who places work on the nodes: a Kubernetes cluster, by its API server."""
+
+    server: str
+    """https://HOST:PORT."""
+    ca: Path
+    """Certificates of whoever may vouch for the server, PEM."""
+    token: SecretRef
+    """Bearer token of a service account."""
+    evict: tuple[str, ...] = RESTARTED
+    """Kinds of controllers that start a pod anew elsewhere and lose nothing by it: their pods are evicted. All others are waited for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioning:
     """This machine as BMCs and installers reach it: where OS images are fetched from, and where they phone home."""
@@ -319,7 +337,7 @@ class Inventory:
     vlans: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Name -> VLAN id: `provisioning`, `tenant`."""
     ssh: Ssh = field(default_factory=Ssh)
-    scheduler: SchedulerAccess | None = None
+    scheduler: SchedulerAccess | KubernetesAccess | None = None
     """None: no scheduler knows these nodes."""
     provisioning: Provisioning | None = None
     transfers: TransferLimits = field(default_factory=TransferLimits)

@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 
 from inventory.document import Value
 from inventory.exporters.exporter import registered
-from inventory.model import ExportTarget, Provisioning, SchedulerAccess, Ssh, TransferLimits
+from inventory.model import (
+    RESTARTED,
+    ExportTarget,
+    KubernetesAccess,
+    Provisioning,
+    SchedulerAccess,
+    Ssh,
+    TransferLimits,
+)
 from inventory.particulars import PORT_LIMIT
 from inventory.reader import MappingReader
 from inventory.references import read_file, read_secret
@@ -22,6 +30,7 @@ SURROUNDINGS = ("vlans", "ssh", "scheduler", "provisioning", "transfers", "expor
 
 VLAN_LIMIT = 4094
 """VLAN ids 0 and 4095 are reserved (IEEE 802.1Q, table 9-2)."""
+_KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}", re.ASCII)
 _VLAN_NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 
 
@@ -31,7 +40,7 @@ class Surroundings:
 
     vlans: Mapping[str, int] = field(default_factory=dict)
     ssh: Ssh = field(default_factory=Ssh)
-    scheduler: SchedulerAccess | None = None
+    scheduler: SchedulerAccess | KubernetesAccess | None = None
     provisioning: Provisioning | None = None
     transfers: TransferLimits = field(default_factory=TransferLimits)
     exports: Mapping[str, ExportTarget] = field(default_factory=dict)
@@ -71,21 +80,54 @@ def _ssh(reader: MappingReader) -> Ssh:
     return ssh
 
 
-def _scheduler(value: Value) -> SchedulerAccess:
+def _scheduler(value: Value) -> SchedulerAccess | KubernetesAccess:
     kinds = MappingReader(value, what="scheduler")
-    kinds.expect("slurm")
+    kinds.expect("slurm", "kubernetes")
     kinds.finish()
-    if not kinds.keys():
+    if len(kinds.keys()) != 1:
+        names = "two kinds" if kinds.keys() else "no kind"
         raise value.error(
-            "scheduler names no kind", hint="write scheduler: {slurm: {}}, or leave it out where there is none"
+            f"scheduler names {names}",
+            hint="write scheduler: {slurm: {}} or scheduler: {kubernetes: {...}}, or leave it out where there is none",
         )
-    slurm = kinds.mapping("slurm")
+    return _slurm(kinds.mapping("slurm")) if "slurm" in kinds else _kubernetes(kinds.mapping("kubernetes"))
+
+
+def _slurm(slurm: MappingReader) -> SchedulerAccess:
     access = SchedulerAccess(
         scontrol=slurm.read("scontrol", lambda said: said.parsed(_program), default=SchedulerAccess().scontrol),
         conf=slurm.read("conf", read_file, default=None),
     )
     slurm.finish()
     return access
+
+
+def _kubernetes(kubernetes: MappingReader) -> KubernetesAccess:
+    server = kubernetes.required("server")
+    url = _url(server)
+    if urlsplit(url).scheme != "https" or urlsplit(url).path not in {"", "/"}:
+        raise server.error(
+            "the API server is not reached by https alone", hint="write https://HOST:PORT, without a path"
+        )
+    access = KubernetesAccess(
+        server=url.rstrip("/"),
+        ca=kubernetes.read("ca", read_file),
+        token=read_secret(kubernetes.required("token"), of="the scheduler"),
+        evict=kubernetes.read("evict", _controllers, default=RESTARTED),
+    )
+    kubernetes.finish()
+    return access
+
+
+def _controllers(value: Value) -> tuple[str, ...]:
+    """Kinds of controllers; none may be of those that a drain leaves alone whatever is said."""
+    kinds = value.texts()
+    for kind in kinds:
+        if not _KIND.fullmatch(kind):
+            raise value.error(f"{kind!r} is no kind of a controller", hint="such as ReplicaSet, StatefulSet, Job")
+        if kind == "DaemonSet":
+            raise value.error("pods of a DaemonSet belong to their node and are left alone", hint="leave it out")
+    return kinds
 
 
 def _program(text: str) -> str:

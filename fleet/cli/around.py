@@ -13,13 +13,15 @@ from fleet.drivers.edges import HallEdges
 from fleet.drivers.exports import Exports
 from fleet.drivers.images import ImageServer
 from fleet.drivers.installs import ImageInstalls
+from fleet.drivers.kubeapi import KubeApi, KubeAt
+from fleet.drivers.kubernetes import KubernetesScheduler
 from fleet.drivers.slurm import NoScheduler, PartScheduler, SlurmScheduler
 from fleet.edges import Installs, Scheduler
 from fleet.errors import UsageError
 from fleet.events import RolloutId
 from fleet.limits import Transfers
 from fleet.step import StepSpec
-from inventory.model import Provisioning
+from inventory.model import KubernetesAccess, Provisioning, SchedulerAccess
 
 _LOOPBACK = Provisioning(address="127.0.0.1")
 
@@ -118,6 +120,15 @@ def _scheduler(sources: Sources, clock: Clock) -> Scheduler:
     said = sources.inventory.scheduler
     if said is None or (sources.hall is not None and not sources.real_scheduler):
         return NoScheduler()
-    slurm = SlurmScheduler(clock=clock, scontrol=said.scontrol, conf=str(said.conf or ""))
     outside = frozenset(str(node.id) for node in sources.nodes if node.labels.get("scheduler") == "none")
-    return PartScheduler(inner=slurm, outside=outside) if outside else slurm
+    inner = _kubernetes(said, clock) if isinstance(said, KubernetesAccess) else _slurm(said, clock)
+    return PartScheduler(inner=inner, outside=outside) if outside else inner
+
+
+def _slurm(said: SchedulerAccess, clock: Clock) -> Scheduler:
+    return SlurmScheduler(clock=clock, scontrol=said.scontrol, conf=str(said.conf or ""))
+
+
+def _kubernetes(said: KubernetesAccess, clock: Clock) -> Scheduler:
+    api = KubeApi(at=KubeAt(server=said.server, ca=said.ca, token=said.token), clock=clock)
+    return KubernetesScheduler(api=api, clock=clock, evicted=frozenset(said.evict))

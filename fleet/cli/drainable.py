@@ -21,6 +21,9 @@ async def strangers(scheduler: Scheduler, sources: Sources, clock: Clock) -> Map
 
     try:
         await scheduler.look(names[0])  # one that does not answer at all is found at once
+        barred = await scheduler.barred()
+        if barred:
+            raise UsageError(f"{sources.inventory_path}: scheduler: {barred}; {DRAIN} needs it")
         found = await asyncio.gather(*(known(name) for name in names))
     except (NodeFault, Transient) as error:
         raise UsageError(f"{sources.inventory_path}: scheduler: {error}; {DRAIN} needs it") from error

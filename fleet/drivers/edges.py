@@ -1,4 +1,4 @@
-"""Everything around the nodes of a hall (fleet.edges.Edges), over SSH, Netmiko, SNMP, Slurm and HTTP.
+"""Everything around the nodes of a hall (fleet.edges.Edges), over SSH, Netmiko, SNMP, Slurm, Kubernetes and HTTP.
 
 Made from plain facts. Nothing is connected, and no slow library imported, before somebody asks.
 """
@@ -173,7 +173,7 @@ class HallEdges:
     async def close(self) -> None:
         """Close every connection."""
         shells, self._shells = self._shells, {}
-        await asyncio.gather(*(shell.close() for _, shell in shells.values()))
+        await asyncio.gather(*(shell.close() for _, shell in shells.values()), self._scheduler.close())
         if self._switches is not None:
             await self._switches.close()
         if self._outlets is not None:

@@ -44,8 +44,19 @@ class NoScheduler:
     async def drain(self, node: str, reason: str) -> None:
         """There is nobody to tell."""
 
+    async def ask_to_leave(self, node: str, reason: str) -> str:  # noqa: ARG002 (the port's)
+        """There is nobody to ask."""
+        return ""
+
     async def resume(self, node: str) -> None:
         """There is nobody to tell."""
+
+    async def barred(self) -> str:
+        """Nothing is needed."""
+        return ""
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +76,21 @@ class PartScheduler:
         """See fleet.edges.Scheduler."""
         await self.inner.drain(node, reason)
 
+    async def ask_to_leave(self, node: str, reason: str) -> str:
+        """See fleet.edges.Scheduler."""
+        return await self.inner.ask_to_leave(node, reason)
+
     async def resume(self, node: str) -> None:
         """See fleet.edges.Scheduler."""
         await self.inner.resume(node)
+
+    async def barred(self) -> str:
+        """See fleet.edges.Scheduler."""
+        return await self.inner.barred()
+
+    async def close(self) -> None:
+        """See fleet.edges.Scheduler."""
+        await self.inner.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +121,17 @@ class SlurmScheduler:
         if not reason.isprintable() or not 0 < len(reason) <= _LONGEST_REASON:
             raise ValueError("a reason is one line of printable characters")
         await self._update("drain", f"NodeName={_single(node)}", "State=DRAIN", f"Reason={reason}")
+
+    async def ask_to_leave(self, node: str, reason: str) -> str:  # noqa: ARG002 (the port's)
+        """Slurm's jobs end by themselves."""
+        return ""
+
+    async def barred(self) -> str:
+        """Slurm tells nobody's rights without their use; a drain that it refuses says so."""
+        return ""
+
+    async def close(self) -> None:
+        """Each call is a process of its own."""
 
     async def resume(self, node: str) -> None:
         """Back into service. The caller has checked that the drain is ours."""

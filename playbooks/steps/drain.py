@@ -122,11 +122,22 @@ async def _until_drained(ctx: NodeContext, begun: float) -> SchedulerNode:
                 Reason.NOT_DRAINED,
                 f"work still runs on it {waited_s / 3600:.0f} h after it was drained; nothing was done to it",
             )
-        if seen is not None:
-            ctx.progress(None, f"work still runs on it ({waited_s / 60:.0f} min)")
         await ctx.safe_point()
+        if seen is not None:
+            left = await _ask_to_leave(ctx, seen)
+            ctx.progress(None, f"work still runs on it ({waited_s / 60:.0f} min){left and f': {left}'}")
         await ctx.clock.sleep(_POLL_S)
     return seen
+
+
+async def _ask_to_leave(ctx: NodeContext, seen: SchedulerNode) -> str:
+    """From a node that this step drains, and from no other: whoever else drained it decides about what runs there. What is left."""
+    if not ctx.announced("drain") or seen.reason != _reason(ctx):
+        return ""
+    try:
+        return await ctx.edges.scheduler.ask_to_leave(str(ctx.node.id), _reason(ctx))
+    except Transient as silent:
+        return f"nothing was asked to leave: {silent}"
 
 
 async def _heard(ctx: NodeContext) -> SchedulerNode:
