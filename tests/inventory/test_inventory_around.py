@@ -14,6 +14,7 @@ from inventory.load import EXAMPLES, load
 from inventory.model import (
     Host,
     Inventory,
+    KubernetesAccess,
     NodeId,
     PduMib,
     Provisioning,
@@ -154,6 +155,19 @@ def test_what_is_not_said_has_its_usual_port_or_is_not_there(folder: Path) -> No
     assert load(folder / "hall.yaml").provisioning == Provisioning(address="fd00::5", port=0)
 
 
+def test_a_kubernetes_cluster_is_declared_with_its_ca_and_a_reference(folder: Path) -> None:
+    declared = loaded(folder, AROUND.replace(SLURM, kubernetes("[ReplicaSet, Job]"))).scheduler
+    assert declared == KubernetesAccess(
+        server="https://k:6443",
+        ca=folder / "netbox.pem",
+        token=SecretRef.parse("env:T"),
+        evict=("ReplicaSet", "Job"),
+    )
+    nobody = loaded(folder, AROUND.replace(SLURM, kubernetes("[]"))).scheduler
+    assert isinstance(nobody, KubernetesAccess)
+    assert nobody.evict == ()
+
+
 def test_the_drivers_know_what_the_file_may_name() -> None:
     assert set(SwitchPlatform) == set(DIALECTS)
     assert set(PduMib) == set(MIBS)
@@ -192,6 +206,12 @@ def test_the_256_are_cabled_to_the_two_leaves_of_their_pod() -> None:
 MIB, OUTLETS, SPARE = "    mib: raritan-px\n", "by-slot", "{2: gpu1, 7: gpu2, 8: gpu2}"
 LEAF = "port: 2022, platform: cumulus_linux}"
 TARGET = 'url: "https://netbox.example.net/root"'
+SLURM = "{slurm: {scontrol: /opt/slurm/bin/scontrol, conf: slurm.conf}}"
+
+
+def kubernetes(evict: str) -> str:
+    return f"{{kubernetes: {{server: 'https://k:6443', ca: netbox.pem, token: 'env:T', evict: {evict}}}}}"
+
 
 BAD = [
     # credentials
@@ -244,8 +264,16 @@ BAD = [
     ("known_hosts: known_hosts", "known_hosts: keys", 32, "known_hosts 'keys' is not there"),
     ("known_hosts: known_hosts", "host_keys: known_hosts", 32, "unknown key 'host_keys' in ssh; known: known_hosts"),
     ("{slurm: {", "{slurn: {", 33, "unknown key 'slurn' in scheduler; did you mean 'slurm'?"),
-    ("{slurm: {scontrol: /opt/slurm/bin/scontrol, conf: slurm.conf}}", "{}", 33, "names no kind; write scheduler: {slurm"),
-    ("{slurm: {scontrol: /opt/slurm/bin/scontrol, conf: slurm.conf}}", "slurm", 33, "scheduler must be a mapping"),
+    (SLURM, "{}", 33, "names no kind; write scheduler: {slurm"),
+    (SLURM, "slurm", 33, "scheduler must be a mapping"),
+    (SLURM, "{slurm: {}, kubernetes: {}}", 33, "scheduler names two kinds"),
+    (SLURM, "{kubernetes: {server: 'http://k:6443', ca: netbox.pem, token: 'env:T'}}", 33, "write https://HOST:PORT"),
+    (SLURM, "{kubernetes: {server: 'https://k:6443/api', ca: netbox.pem, token: 'env:T'}}", 33, "without a path"),
+    (SLURM, "{kubernetes: {server: 'https://k:6443', ca: none.pem, token: 'env:T'}}", 33, "ca 'none.pem' is not there"),
+    (SLURM, "{kubernetes: {server: 'https://k:6443', token: 'env:T'}}", 33, "kubernetes lacks the key 'ca'"),
+    (SLURM, "{kubernetes: {server: 'https://k:6443', ca: netbox.pem, token: hunter2}}", 33, "a secret never stands in this file"),
+    (SLURM, kubernetes("[DaemonSet]"), 33, "pods of a DaemonSet belong to their node and are left alone"),
+    (SLURM, kubernetes("[replicaset]"), 33, "'replicaset' is no kind of a controller"),
     ("/opt/slurm/bin/scontrol", "bin/scontrol", 33, "is neither the name of a program nor an absolute path"),
     ("conf: slurm.conf", "conf: slrum.conf", 33, "conf 'slrum.conf' is not there"),
     ("conf: slurm.conf", "config: slurm.conf", 33, "unknown key 'config' in slurm; did you mean 'conf'?"),
