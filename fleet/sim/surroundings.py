@@ -8,15 +8,14 @@ from typing import Any
 
 import asyncssh
 
-from fleet.sim.cabling import Cabling
 from fleet.sim.clock import ScaledClock
 from fleet.sim.disk import public_line
 from fleet.sim.face import Face
-from fleet.sim.faults import Effect, FaultBook
+from fleet.sim.faults import FaultBook
 from fleet.sim.grid import PowerGrid
-from fleet.sim.host import Power
 from fleet.sim.hostface import HostFace
 from fleet.sim.layout import Layout
+from fleet.sim.leaves import Leaves
 from fleet.sim.snmpface import USER, SnmpFace
 from fleet.sim.sshface import SshPort
 from fleet.sim.switch import Switch
@@ -38,21 +37,14 @@ class Surroundings:
             name: secrets.token_urlsafe(12) for name in ("switch_password", "pdu_auth_key", "pdu_priv_key")
         }
         self._switch_key = asyncssh.generate_private_key("ssh-ed25519")
-        self._cabling = Cabling(layout, self._wrongly_cabled)
-        self.switches = {
-            spec.name: Switch(
-                spec,
-                self._cabling,
-                faults.of_node(node=spec.name, model=spec.platform, rack=spec.rack),
-                secret=self._secrets["switch_password"],
-                heard=self._heard,
-            )
-            for spec in layout.switches
-        }
         bmcs = {name: face.bmc for name, face in faces.items()}
         self._timer: asyncio.TimerHandle | None = None
         for face in faces.values():
             face.bmc.disturbed = face.touch
+        leaves = Leaves(
+            layout, bmcs, faults, secret=self._secrets["switch_password"], look=lambda node: faces[node].look()
+        )
+        self.switches = leaves.switches
         self.grid = PowerGrid(
             layout.pdus,
             bmcs,
@@ -67,7 +59,6 @@ class Surroundings:
         self._snmp = SnmpFace(
             self.grid.pdus, clock, auth_key=self._secrets["pdu_auth_key"], priv_key=self._secrets["pdu_priv_key"]
         )
-        self._introduce()
 
     def open(self) -> None:
         """Listen everywhere.
@@ -153,30 +144,6 @@ class Surroundings:
             "password_file": files["switch_password"],
             "host_key": public_line(self._switch_key),
         }
-
-    def _wrongly_cabled(self, node: str) -> bool:
-        face = self._faces.get(node)
-        return face is not None and any(rule.effect is Effect.WRONG_CABLE for rule in face.bmc.faults.rules)
-
-    def _heard(self, device: str) -> bool:
-        face = self._faces.get(device)
-        if face is None:
-            return True  # another switch
-        face.look()
-        return face.bmc.host.power is not Power.OFF
-
-    def _introduce(self) -> None:
-        """Tell each box who a confused installer would take it for, and whether its phone-home arrives."""
-        specs = [face.bmc.spec for face in self._faces.values()]
-        for face, other in zip(self._faces.values(), [*specs[1:], *specs[:1]], strict=True):
-            if len(specs) > 1:
-                face.bmc.neighbour_identity = (other.serial, other.uuid)
-            face.bmc.reaches_home = lambda name=face.bmc.spec.name: self._reaches_home(name)  # type: ignore[misc]  # mypy infers no default arguments
-
-    def _reaches_home(self, node: str) -> bool:
-        ports = [(self.switches[name], port) for name, port in self._cabling.switch_ports_of(node)]
-        guarded = [(switch, port) for switch, port in ports if switch.spec.provisioning_vlan]
-        return not guarded or any(switch.vlan_of(port) == switch.spec.provisioning_vlan for switch, port in guarded)
 
 
 def _host(face: HostFace) -> dict[str, Any]:
