@@ -64,7 +64,7 @@ class NvueCli:
         if found := _HEREDOC.match(text.strip()):
             path, word = found[1] or found[4], found[2] or found[3]
             self._heredoc, self._below, self._mode = (path, word, []), self._mode, _Mode.HEREDOC
-            return Reply()
+            return Reply(quick=True)
         try:
             words = shlex.split(text, comments=True)
         except ValueError as cause:
@@ -80,6 +80,7 @@ class NvueCli:
             self._mode = self._below
         else:
             lines.append(text)
+            return Reply(quick=True)
         return Reply()
 
     def _shell(self, words: list[str]) -> Reply:

@@ -64,6 +64,8 @@ class Reply:
     """The session ends in an orderly way."""
     breaks: bool = False
     """The connection breaks."""
+    quick: bool = False
+    """The next prompt comes at once: the line was only taken down (a here-document)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +128,12 @@ class Switch:
                 found.append(Neighbour(port=port, system=far[0], remote_port=far[1]))
         return tuple(found)
 
-    def delay_s(self) -> float:
-        """How long the switch takes to answer a line."""
+    def delay_s(self, reply: Reply) -> float:
+        """How long the switch takes until its prompt is there again."""
+        if reply.quick:
+            return reply.delay_s
         slow = next((rule for rule in self.faults.rules if rule.effect is Effect.PROMPT_SLOW), None)
-        return 0.1 if slow is None else slow.number("delay_s", 60)
+        return reply.delay_s + (0.1 if slow is None else slow.number("delay_s", 60))
 
     def truth(self) -> dict[str, Any]:
         """The ground truth, as plain data."""

@@ -1,7 +1,7 @@
 """The SSH face of one switch: a terminal with echo, for people and for Netmiko."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import asyncssh
@@ -36,7 +36,7 @@ class Cli(Protocol):
         ...
 
 
-_CLIS: dict[str, Callable[[Switch], Cli]] = {"arista_eos": EosCli, "cumulus_linux": NvueCli}
+CLIS: Mapping[str, Callable[[Switch], Cli]] = {"arista_eos": EosCli, "cumulus_linux": NvueCli}
 USERS = {"arista_eos": "admin", "cumulus_linux": "cumulus"}
 """Who logs in."""
 
@@ -90,7 +90,7 @@ class SwitchFace:
         return self._made
 
     async def _process(self, process: "asyncssh.SSHServerProcess[str]") -> None:
-        cli = _CLIS[self.switch.spec.platform](self.switch)
+        cli = CLIS[self.switch.spec.platform](self.switch)
         try:
             if process.command is None:
                 await self._terminal(process, cli)
@@ -124,7 +124,7 @@ class SwitchFace:
 
     async def _do(self, process: "asyncssh.SSHServerProcess[str]", cli: Cli, line: str) -> Reply:
         reply = cli.line(line)
-        await asyncio.sleep(self._clock.wall_s(reply.delay_s + self.switch.delay_s()))
+        await asyncio.sleep(self._clock.wall_s(self.switch.delay_s(reply)))
         if reply.breaks:
             process.get_extra_info("connection").abort()
             raise ConnectionAbortedError

@@ -16,7 +16,7 @@ from fleet.sim.eos import EosCli
 from fleet.sim.faults import read_faults
 from fleet.sim.layout import Layout, LinkSpec, SwitchSpec
 from fleet.sim.nvue import NvueCli
-from fleet.sim.switch import Switch
+from fleet.sim.switch import Reply, Switch
 
 SECRET = "s3cret"
 
@@ -213,4 +213,10 @@ def test_a_wrong_cable_swaps_two_and_silence_is_not_heard() -> None:
 
 def test_a_slow_prompt_is_slow() -> None:
     slow = bare("arista_eos", rules=[{"name": "r", "effect": "prompt-slow", "delay_s": 33}])
-    assert (slow.delay_s(), bare("arista_eos").delay_s()) == (33, 0.1)
+    assert (slow.delay_s(Reply()), bare("arista_eos").delay_s(Reply())) == (33, 0.1)
+
+
+def test_a_here_document_is_taken_down_at_once_and_done_at_the_speed_of_the_switch() -> None:
+    slow = bare("cumulus_linux", rules=[{"name": "r", "effect": "prompt-slow", "delay_s": 33}])
+    cli = NvueCli(slow)
+    assert [slow.delay_s(cli.line(line)) for line in ("cat > f <<'END'", "- set:", "END", "cat f")] == [0, 0, 33, 33]
