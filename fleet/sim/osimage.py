@@ -25,6 +25,7 @@ class OsImage:
     """Absolute http URL, or a path on the server that the image came from."""
     sha256: str
     size_bytes: int
+    """How much is streamed and written: its own size, or `stands_for_bytes` where it stands in for a larger one."""
 
     def phone_home_url(self, image_url: str) -> str:
         """Where an installation from `image_url` phones home."""
@@ -56,15 +57,34 @@ def read_os_image(data: bytes) -> OsImage:
         raise OsImageError("'version_id' or 'phone_home' is not a text")
     if not phone_home.startswith(("/", "http://")):
         raise OsImageError("'phone_home' is neither a path nor an http URL")
+    size_bytes = said.get("stands_for_bytes", len(data))
+    if not isinstance(size_bytes, int) or size_bytes < 0:
+        raise OsImageError("'stands_for_bytes' is no number of bytes")
     digest = hashlib.sha256(data).hexdigest()
-    return OsImage(version_id=version, phone_home=phone_home, sha256=digest, size_bytes=len(data))
+    return OsImage(version_id=version, phone_home=phone_home, sha256=digest, size_bytes=size_bytes)
 
 
 def build_os_image(
-    path: Path, *, version_id: str, phone_home: str = "/phone-home", size_bytes: int = 65536, seed: str = ""
+    path: Path,
+    *,
+    version_id: str,
+    phone_home: str = "/phone-home",
+    size_bytes: int = 65536,
+    seed: str = "",
+    stands_for_bytes: int | None = None,
 ) -> str:
-    """Write an OS image; returns the sha256 of the file. `seed` makes the filler, and so the digest, another one."""
+    """Write an OS image; returns the sha256 of the file.
+
+    Args:
+        path: where.
+        version_id: of the OS.
+        phone_home: absolute http URL, or a path on the server that the image comes from.
+        size_bytes: of the file.
+        seed: makes the filler, and so the digest, another one.
+        stands_for_bytes: the size of a larger image, whose time its installation takes.
+    """
     head = {_MAGIC: _FORMAT, "version_id": version_id, "phone_home": phone_home, "token_from": "url"}
+    head |= {} if stands_for_bytes is None else {"stands_for_bytes": stands_for_bytes}
     line = json.dumps(head).encode() + b"\n"
     block = hashlib.sha256(f"{version_id}/{seed}".encode()).digest()
     rest = max(0, size_bytes - len(line))
