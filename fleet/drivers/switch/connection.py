@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from netmiko.arista.arista import AristaSSH
 from netmiko.base_connection import BaseConnection
@@ -54,6 +54,26 @@ class SwitchAccess:
     """Leaf pair that it is one of: never are both of them configured at the same time. Empty: of none."""
 
 
+class Line(Protocol):
+    """What a terminal needs of a login that stands. Raises Netmiko's errors."""
+
+    base_prompt: str
+    """The prompt without its last sign."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection stands, as far as this side can tell."""
+
+    def ask(self, command: str, *, prompt: str, echo: bool, timeout_s: float) -> str:
+        """Type a command; what it prints until the prompt (an expression) comes. `timeout_s` in wall seconds."""
+
+    def enable(self) -> str:
+        """Privileged mode. Raises ValueError where the secret is refused."""
+
+    def leave(self) -> None:
+        """Hang up."""
+
+
 class _BoundedChannel(SSHChannel):
     """Reads one buffer at a time, no more than the limit for a command, and says when the channel is closed."""
 
@@ -80,6 +100,21 @@ class _Bounded(BaseConnection):
         super().establish_connection(width, height)
         self.channel = self.bounded = _BoundedChannel(conn=cast("Channel", self.remote_conn), encoding=self.encoding)
 
+    @property
+    def is_open(self) -> bool:
+        """See Line."""
+        channel = self.bounded.remote_conn
+        return channel is not None and not channel.closed
+
+    def ask(self, command: str, *, prompt: str, echo: bool, timeout_s: float) -> str:
+        """See Line."""
+        self.bounded.said_chars = 0
+        return str(self.send_command(command, expect_string=prompt, cmd_verify=echo, read_timeout=timeout_s))
+
+    def leave(self) -> None:
+        """See Line."""
+        self.paramiko_cleanup()
+
 
 class _Arista(_Bounded, AristaSSH):
     """Arista EOS."""
@@ -95,7 +130,7 @@ _KINDS: dict[str, type[_Bounded]] = {"arista_eos": _Arista, "cumulus_linux": _Li
 class Terminal:
     """A terminal that is logged in. One command at a time."""
 
-    def __init__(self, name: str, connection: _Bounded, clock: Clock) -> None:
+    def __init__(self, name: str, connection: Line, clock: Clock) -> None:
         self.name = name
         self._connection = connection
         self._clock = clock
@@ -105,25 +140,20 @@ class Terminal:
     @property
     def alive(self) -> bool:
         """Whether the connection stands, as far as this side can tell."""
-        channel = self._connection.bounded.remote_conn
-        return channel is not None and not channel.closed
+        return self._connection.is_open
 
     def say(self, command: str, *, timeout_s: float = ANSWER_S, echo: bool = True) -> str:
         """One command, and what it prints. Raises Transient if the link broke or no prompt came.
 
         `echo=False` for several lines in one, whose echo is not one line.
         """
-        self._connection.bounded.said_chars = 0
         try:
-            said = self._connection.send_command(
-                command,
-                expect_string=self._prompt,
-                cmd_verify=echo,
-                read_timeout=self._clock.io_timeout_s(timeout_s),
+            said = self._connection.ask(
+                command, prompt=self._prompt, echo=echo, timeout_s=self._clock.io_timeout_s(timeout_s)
             )
         except (NetmikoBaseException, SSHException, OSError, EOFError) as error:
             raise Transient(f"{self.name}: no answer to {excerpt(command, 60)!r} ({_cause(error)})") from None
-        return str(said).replace("\r\n", "\n").strip("\r\n")
+        return said.replace("\r\n", "\n").strip("\r\n")
 
     def commit(self, command: str) -> str:
         """A command that brings a configuration into force. Raises OutcomeUnknown if the link broke in it."""
@@ -144,7 +174,7 @@ class Terminal:
     def close(self) -> None:
         """Leave at once: no session of ours is open, and a broken link would let a farewell wait for its timeout."""
         with suppress(NetmikoBaseException, SSHException, OSError, EOFError):
-            self._connection.paramiko_cleanup()
+            self._connection.leave()
 
 
 def known_hosts_line(access: SwitchAccess) -> str:

@@ -6,8 +6,9 @@ began from, so two at once would lose one's changes. Waiting for one's turn take
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from fleet.drivers.switch.connection import SwitchAccess, Terminal, known_hosts_
 from fleet.drivers.switch.dialect import Dialect
 from fleet.drivers.switch.eos import Eos
 from fleet.drivers.switch.nvue import Nvue
-from fleet.drivers.switch.turns import Pair, turn
+from fleet.drivers.switch.turns import Lock, Pair, alone, turn
 from fleet.edges import Neighbour
 from fleet.errors import Transient, UsageError
 from fleet.limits import retrying
@@ -30,6 +31,19 @@ DIALECTS: Mapping[str, Callable[[], Dialect]] = {"arista_eos": Eos, "cumulus_lin
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How a switch is come to: Netmiko over SSH, or a hall in memory (fleet.twin)."""
+
+    open: Callable[[SwitchAccess, Path, Clock], Terminal]
+    """As `open_terminal`. Blocks."""
+    lock: Lock
+    """Keeps out the other processes of this machine."""
+
+
+_SSH = Way(open=open_terminal, lock=alone)
+
+
 class NetmikoSwitch:
     """Fulfils fleet.edges.SwitchCli. Reads are retried; what has an effect never is."""
 
@@ -38,7 +52,8 @@ class NetmikoSwitch:
         access: SwitchAccess,
         dialect: Dialect,
         *,
-        pool: ThreadPoolExecutor,
+        way: Way,
+        pool: Executor,
         keys: Path,
         clock: Clock,
         pair: Pair | None = None,
@@ -47,6 +62,7 @@ class NetmikoSwitch:
         self._pair = pair
         self._access = access
         self._dialect = dialect
+        self._way = way
         self._pool = pool
         self._known_hosts = keys / f"{access.address}-{access.port}"
         self._clock = clock
@@ -100,8 +116,8 @@ class NetmikoSwitch:
 
     async def _in_turn(self, work: Callable[[Terminal], Result], pair: Pair | None) -> Result:
         # The pair before the switch: who waits for the other leaf keeps nobody from reading this one.
-        alone = pair.turn(self._access, self._clock) if pair else nullcontext()
-        async with alone, self._turn, turn(self._access, self._clock):
+        unpaired = pair.turn(self._access, self._clock) if pair else nullcontext()
+        async with unpaired, self._turn, turn(self._access, self._clock, self._way.lock):
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._at_the_terminal, work)
 
     def _at_the_terminal(self, work: Callable[[Terminal], Result]) -> Result:
@@ -110,7 +126,7 @@ class NetmikoSwitch:
         try:
             if terminal is None or not terminal.alive:
                 self._keep_key(known_hosts_line(self._access))
-                self._terminal = terminal = open_terminal(self._access, self._known_hosts, self._clock)
+                self._terminal = terminal = self._way.open(self._access, self._known_hosts, self._clock)
                 self._dialect.begin(terminal)
             return work(terminal)
         except BaseException:
@@ -135,17 +151,25 @@ def _seen(turn: "asyncio.Future[Any]") -> None:
 class SwitchDriver:
     """The switches of a hall, their connections and their threads. `close` when done."""
 
-    def __init__(self, accesses: Iterable[SwitchAccess], *, clock: Clock) -> None:
-        """Nothing is connected yet. Raises UsageError for a platform that is not known."""
+    def __init__(
+        self,
+        accesses: Iterable[SwitchAccess],
+        *,
+        clock: Clock,
+        way: Way = _SSH,
+        pool: Executor | None = None,
+    ) -> None:
+        """Nothing is connected yet. `pool`: a pool of threads unless given. Raises UsageError for a platform that is not known."""
         self._keys = TemporaryDirectory(prefix="fleetwave-switch-keys-")
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="switch")
+        self._pool = pool or ThreadPoolExecutor(THREADS, thread_name_prefix="switch")
         every = tuple(accesses)
         names = {access.pair for access in every if access.pair}
-        pairs = {name: Pair(access for access in every if access.pair == name) for name in names}
+        pairs = {name: Pair((access for access in every if access.pair == name), way.lock) for name in names}
         self._switches = {
             access.name: NetmikoSwitch(
                 access,
                 _dialect(access),
+                way=way,
                 pool=self._pool,
                 keys=Path(self._keys.name),
                 clock=clock,

@@ -8,8 +8,8 @@ import asyncio
 import fcntl
 import os
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -23,29 +23,13 @@ _PATIENCE_S = 2 * COMMIT_S
 """Field seconds: the other process may be in a commit."""
 
 
-@asynccontextmanager
-async def turn(access: SwitchAccess, clock: Clock) -> AsyncIterator[None]:
-    """Nobody else of this machine is at the switch meanwhile. Raises Transient if somebody stays."""
-    async with _alone(access, f"switch-{access.address}-{access.port}", clock):
-        yield
-
-
-class Pair:
-    """Two leaves of which one always carries the traffic: never are both of them configured at the same time."""
-
-    def __init__(self, members: Iterable[SwitchAccess]) -> None:
-        self._name = "pair-" + "+".join(sorted(f"{access.address}-{access.port}" for access in members))
-        self._first_come = asyncio.Lock()
-
-    @asynccontextmanager
-    async def turn(self, access: SwitchAccess, clock: Clock) -> AsyncIterator[None]:
-        """Nobody else of this machine configures either of them meanwhile. Raises Transient if another process stays."""
-        async with self._first_come, _alone(access, self._name, clock):
-            yield
+Lock = Callable[[SwitchAccess, str, Clock], AbstractAsyncContextManager[None]]
+"""As `alone`."""
 
 
 @asynccontextmanager
-async def _alone(access: SwitchAccess, what: str, clock: Clock) -> AsyncIterator[None]:
+async def alone(access: SwitchAccess, what: str, clock: Clock) -> AsyncIterator[None]:
+    """Nobody else of this machine and user has `what`, a name, meanwhile. Raises Transient if somebody keeps it."""
     try:
         file = _opened(what)
     except OSError as error:
@@ -59,6 +43,28 @@ async def _alone(access: SwitchAccess, what: str, clock: Clock) -> AsyncIterator
         yield
     finally:
         os.close(file)
+
+
+@asynccontextmanager
+async def turn(access: SwitchAccess, clock: Clock, lock: Lock = alone) -> AsyncIterator[None]:
+    """Nobody else is at the switch meanwhile. Raises what `lock` does."""
+    async with lock(access, f"switch-{access.address}-{access.port}", clock):
+        yield
+
+
+class Pair:
+    """Two leaves of which one always carries the traffic: never are both of them configured at the same time."""
+
+    def __init__(self, members: Iterable[SwitchAccess], lock: Lock = alone) -> None:
+        self._name = "pair-" + "+".join(sorted(f"{access.address}-{access.port}" for access in members))
+        self._lock = lock
+        self._first_come = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, access: SwitchAccess, clock: Clock) -> AsyncIterator[None]:
+        """Nobody else configures either of them meanwhile. Raises what the lock does."""
+        async with self._first_come, self._lock(access, self._name, clock):
+            yield
 
 
 def _opened(what: str) -> int:
