@@ -5,36 +5,24 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from fleet.cli import compose, opened, sim, views
+from fleet.cli import compose, views
 from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
+from fleet.cli.rehearsal import Wishes, staged, without_end
 from fleet.errors import UsageError
 from fleet.events import Event, NodeEvent, Recorded
 from fleet.exits import Exit
-from fleet.plan import Plan, Survey
-from fleet.policy.window import Openings
-from fleet.sightings import sightings
-from fleet.sim.faults import FaultError, load_faults
-from fleet.step import StepSpec
-from fleet.twin.clock import START
 from fleet.twin.figures import Figures, Rehearsed, Spread, figures, rehearsed
-from fleet.twin.hall import require_boxes
-from fleet.twin.kinds import kinds_of
 from fleet.twin.life import Scene, live
-from fleet.twin.outfit import before, fitted
 from fleet.words import duration, plural
-from inventory.model import NodeId
-from playbooks.registry import make
-from playbooks.registry import steps as known_steps
-from playbooks.schema import Playbook
+from inventory.scalar import duration_s
 
-_REHEARSED = frozenset({"firmware.update", "verify", "node.drain", "node.undrain"})
 _YOUNG = 50_000
 """Generation-0 threshold, as in fleet.cli.compose."""
 
@@ -60,6 +48,12 @@ JournalFile = Annotated[
         help=f"what the nodes were last seen to run; unless given {DEFAULT_JOURNAL}, if it is there",
     ),
 ]
+LongestJob = Annotated[
+    str,
+    typer.Option(
+        help="how long work may still run on a node when it is drained: each node's is drawn, from nothing to this"
+    ),
+]
 Waits = Annotated[bool, typer.Option("--wait-for-window", help="go on in the next maintenance window when one closes")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout")]
 
@@ -79,6 +73,7 @@ def rehearse(
     seeds: Seeds = 5,
     first_seed: FirstSeed = 0,
     journal: JournalFile = None,
+    longest_job: LongestJob = "4h",
     wait_for_window: Waits = False,
     json_document: AsJson = False,
 ) -> None:
@@ -88,10 +83,16 @@ def rehearse(
     """
     sources = compose.read_sources(inventory, playbook, None, baseline=baseline, select=select)
     compose.check_images(sources.playbook.baseline)
-    sources = replace(sources, playbook=_without_end(sources.playbook))
+    sources = replace(sources, playbook=without_end(sources.playbook))
+    wishes = Wishes(
+        faults=faults,
+        journal=journal,
+        longest_job_s=_seconds(longest_job),
+        wait_for_window="yes" if wait_for_window else "",
+    )
     words = Console(stderr=True, highlight=False)
     with tempfile.TemporaryDirectory(prefix="fleet-rehearse-") as directory:
-        stage = _staged(sources, faults, journal, Path(directory), wait_for_window="yes" if wait_for_window else "")
+        stage = staged(sources, wishes, Path(directory))
         for line in (*(f"not rehearsed: {step}" for step in stage.skipped), *stage.notes):
             words.print(line, soft_wrap=True)
         lives = _lives(stage.scene, range(first_seed, first_seed + seeds), words)
@@ -110,114 +111,18 @@ def rehearse(
     raise typer.Exit(_exit(lives))
 
 
+def _seconds(text: str) -> float:
+    try:
+        return duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"--longest-job: {text!r} {error}") from error
+
+
 def _lives(scene: Scene, seeds: Iterable[int], words: Console) -> list[Figures]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 20)
     return [_lived(scene, seed, words) for seed in seeds]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stage:
-    """A scene, and what has to be said of it."""
-
-    scene: Scene
-    skipped: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def _staged(
-    sources: compose.Sources, faults: str, journal: Path | None, directory: Path, *, wait_for_window: str
-) -> _Stage:
-    playbook = sources.playbook
-    steps = tuple(step for step in playbook.steps if step.name in _REHEARSED)
-    skipped = tuple(step.key for step in playbook.steps if step.name not in _REHEARSED)
-    if not steps:
-        raise UsageError(
-            f"{playbook.path}: none of its steps can be rehearsed; those that can: {', '.join(_REHEARSED)}"
-        )
-    try:
-        book = load_faults(sim.fault_file(faults))
-    except FaultError as error:
-        raise UsageError(str(error)) from error
-    require_boxes(sources.nodes)
-    kinds = {kind.model: kind for kind in kinds_of(sources.nodes)}
-    readable, stood_in = fitted(playbook.baseline, kinds.values(), directory)
-    seen = _seen(journal, {node.id for node in sources.nodes})
-    versions = {
-        str(node.id): before(playbook.baseline, kinds[node.model], seen.get(node.id, {})) for node in sources.nodes
-    }
-
-    def planned(surveys: list[Survey]) -> Plan:
-        return compose.make_plan(sources, surveys, baseline=readable, steps=steps)
-
-    scene = Scene(
-        playbook=playbook.name,
-        nodes=sources.nodes,
-        planned=planned,
-        steps=make,
-        faults=book,
-        versions=versions,
-        pdus=tuple(pdu for pdu in sources.inventory.pdus if pdu.mib and pdu.credential),
-        start=_start(playbook.rollout.window),
-        wait_for_window=wait_for_window,
-        takes_s={name: announced.takes_s for name, announced in known_steps().items()},
-    )
-    return _Stage(scene=scene, skipped=skipped, notes=_notes(sources, steps, len(seen), stood_in))
-
-
-def _notes(
-    sources: compose.Sources, steps: Iterable[StepSpec], seen: int, stood_in: tuple[str, ...]
-) -> tuple[str, ...]:
-    all_of = len(sources.nodes)
-    whence = "the baseline's `previous`, else what a new box has"
-    told = [
-        f"versions at the start: of {seen} of {all_of} nodes as the journal last saw them; of the others {whence}"
-        if seen
-        else f"versions at the start: {whence}"
-    ]
-    if any(step.name == "node.drain" for step in steps):
-        told.append("node.drain: nobody's jobs are rehearsed, a drain takes no time")
-    if stood_in:
-        told.append(
-            f"{plural(len(stood_in), 'image')} ({stood_in[0]} first): not for a simulated BMC; a small stand-in with the same"
-            " versions takes the place, so the time to hand an image over is left out"
-        )
-    if sources.playbook.rollout.approve:
-        told.append("waves that wait for a person are let through at once")
-    return tuple(told)
-
-
-def _seen(journal: Path | None, missing: set[NodeId]) -> dict[NodeId, dict[str, str]]:
-    """Node -> item -> version, from the newest rollout that saw it. A journal that was named must be there."""
-    if journal is None and not DEFAULT_JOURNAL.exists():
-        return {}
-    found: dict[NodeId, dict[str, str]] = {}
-    with opened.view(journal or DEFAULT_JOURNAL) as view:
-        for row in view.rollouts():
-            if not missing:
-                break
-            for node, sighting in sightings(row.id, view.read(row.id)).items():
-                if node in missing and sighting.versions:
-                    found[node] = dict(sighting.versions)
-                    missing.discard(node)
-    return found
-
-
-def _without_end(playbook: Playbook) -> Playbook:
-    """A window that has a last day is rehearsed as if it had none: the day of a rehearsal is not the day of the rollout."""
-    window = playbook.rollout.window
-    if window is None:
-        return playbook
-    return replace(playbook, rollout=replace(playbook.rollout, window=window.endless()))
-
-
-def _start(window: Openings | None) -> float:
-    """A fixed day, so that one seed gives one history; in the first window that opens after it."""
-    if window is None or window.open_at(START):
-        return START
-    opening = window.next_opening(START)
-    return START if opening is None else opening
 
 
 def _lived(scene: Scene, seed: int, words: Console) -> Figures:
@@ -268,6 +173,10 @@ def _show(told: Rehearsed, console: Console) -> None:
         ("hosts starting at once at most", *_each(told.hosts_starting_peak, _number)),
     ]
     views.show_table(console, ("", "p50", "p95"), rows)
+    views.say(console)
+    spent = sorted(told.step_h.items(), key=lambda each: -each[1].p50)
+    hours = [(step, *_each(each, _number)) for step, each in spent]
+    views.show_table(console, ("where it went, node-hours", "p50", "p95"), hours)
     halted = sum(told.halts.values())
     views.say(console)
     views.say(console, f"halted: {halted} of {plural(len(told.seeds), 'seed')}")

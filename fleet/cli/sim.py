@@ -13,10 +13,12 @@ from typing import Any
 
 from fleet.cli.hall import ask
 from fleet.errors import UsageError
-from inventory.model import End, Inventory, Node, NodeId
+from inventory.model import End, Inventory, Link, Node, NodeId, Switch
 
 FAULTS = Path(__file__).parent.parent / "sim" / "faults"
 """Fault files that ship."""
+PROVISIONING = "provisioning"
+"""What the VLAN is called in which installers reach their home (docs/bring-up.md)."""
 _READY_S = 120
 _PORT = 8443
 _NETWORKS = range(1, 100, 10)
@@ -83,16 +85,21 @@ def _box(node: Node, places: _Places) -> dict[str, Any]:
     }
 
 
-def _cabled(inventory: Inventory, names: AbstractSet[NodeId], places: _Places) -> dict[str, Any]:
-    """The switches that these nodes are cabled to, and the cables between them."""
+def cabled(inventory: Inventory, names: AbstractSet[NodeId]) -> tuple[tuple[Switch, ...], tuple[Link, ...]]:
+    """The switches that these nodes are cabled to and whose command line is known, and the cables between them."""
     spoken_to = {switch.id for switch in inventory.switches if switch.platform}
     cables = [
-        (link, switch, node)
+        (link, switch)
         for link in inventory.links
         for switch, node in ((link.a.device, link.b.device), (link.b.device, link.a.device))
         if switch in spoken_to and node in names
     ]
-    reached = {switch for _, switch, _ in cables}
+    reached = {switch for _, switch in cables}
+    return tuple(switch for switch in inventory.switches if switch.id in reached), tuple(link for link, _ in cables)
+
+
+def _cabled(inventory: Inventory, names: AbstractSet[NodeId], places: _Places) -> dict[str, Any]:
+    switches, cables = cabled(inventory, names)
     return {
         "switches": [
             {
@@ -101,12 +108,11 @@ def _cabled(inventory: Inventory, names: AbstractSet[NodeId], places: _Places) -
                 "rack": str(switch.rack),
                 "slot": switch.slot,
                 "address": places.at(_SWITCHES, switch.rack, switch.slot),
-                "provisioning_vlan": inventory.vlans.get("provisioning", 0),
+                "provisioning_vlan": inventory.vlans.get(PROVISIONING, 0),
             }
-            for switch in inventory.switches
-            if switch.id in reached
+            for switch in switches
         ],
-        "links": [{"a": _end(link.a), "b": _end(link.b)} for link, _, _ in cables],
+        "links": [{"a": _end(link.a), "b": _end(link.b)} for link in cables],
     }
 
 

@@ -8,9 +8,13 @@ else's (a journal's writer) holds the clock while it is at work.
 import asyncio
 import heapq
 import selectors
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from fleet.twin.network import Factory, Listener, Network
 
 Result = TypeVar("Result")
 
@@ -88,6 +92,14 @@ class VirtualClock:
         return False
 
 
+class InTurns(Executor, ABC):
+    """An executor whose calls may wait for the virtual clock. See fleet.twin.blocking."""
+
+    @abstractmethod
+    async def work(self, call: Callable[[], Result]) -> Result:
+        """The result of `call`. Raises what it raises."""
+
+
 class _Idle(selectors.DefaultSelector):
     """Advances the clock whenever the loop would block."""
 
@@ -103,13 +115,34 @@ class _Idle(selectors.DefaultSelector):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """A loop without threads of its own: while one worked, time would run, and how far would be chance."""
+    """A loop without threads of its own, and without sockets: while one worked, time would run, and how far would be chance."""
 
-    def run_in_executor(self, _: Any, func: Callable[..., Result], *args: Any) -> asyncio.Future[Result]:  # type: ignore[override]  # its parameter has a name that nobody uses
-        """Call at once, on this thread."""
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        super().__init__(selector)
+        self._network = Network()
+
+    def run_in_executor(  # type: ignore[override]  # mypy: the parameter is an Executor or None in typeshed
+        self, executor: Any, func: Callable[..., Result], *args: Any
+    ) -> asyncio.Future[Result]:
+        """Call at once, on this thread; what may have to wait for the clock has a thread of its own, which never runs beside this one."""
+        if isinstance(executor, InTurns):
+            return self.create_task(executor.work(lambda: func(*args)))
         done: asyncio.Future[Result] = self.create_future()
         try:
             done.set_result(func(*args))
         except Exception as error:  # noqa: BLE001 (whatever it is belongs to whoever awaits)
             done.set_exception(error)
         return done
+
+    async def create_server(  # type: ignore[override]  # only what aiohttp's TCPSite asks for
+        self, protocol_factory: Factory, host: str, port: int, **_: Any
+    ) -> Listener:
+        """Listen on the network of this loop."""
+        return self._network.listen(host, port, protocol_factory)
+
+    async def create_unix_connection(  # type: ignore[override]  # only what aiohttp's UnixConnector asks for
+        self, protocol_factory: Factory, path: str, **_: Any
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Connect to whoever listens on the network of this loop at `path`, which is `HOST:PORT`."""
+        host, port = path.rsplit(":", 1)
+        return self._network.connect(self, host, int(port), protocol_factory)

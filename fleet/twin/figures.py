@@ -10,8 +10,7 @@ from fleet.report import groups
 from fleet.state import NodeStatus, RolloutState, RolloutStatus
 from fleet.trace import trace
 from fleet.twin.life import Life
-
-HOUR_S = 3600.0
+from fleet.twin.steptimes import HOUR_S, step_hours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,8 @@ class Figures:
     capacity_lost_h: float
     """Node-hours during which a node was out of service: from its admission to its end, or, where nobody gets it back without
     a person, to the end of the rollout."""
+    step_h: Mapping[str, float]
+    """Step -> its part of the capacity lost, in node-hours."""
     in_flight_peak: int
     hosts_starting_peak: int
     """Most hosts that were in their start (power on, POST) at one moment."""
@@ -65,6 +66,8 @@ class Rehearsed:
     unstarted: Spread
     """Nodes that were not reached, because the rollout halted."""
     capacity_lost_h: Spread
+    step_h: Mapping[str, Spread]
+    """Step -> its part of the capacity lost, in node-hours; in the order in which the first life came to them."""
     in_flight_peak: Spread
     hosts_starting_peak: Spread
     halts: Mapping[str, int]
@@ -95,6 +98,7 @@ def figures(life: Life) -> Figures:
         reasons=reasons,
         lost=count[NodeStatus.QUARANTINED] + count[NodeStatus.ROLLED_BACK],
         capacity_lost_h=_capacity_lost_s(state, end) / HOUR_S,
+        step_h=step_hours(life.recorded, end),
         in_flight_peak=trace(life.recorded).in_flight_peak,
         hosts_starting_peak=_starting_peak(life.starts),
         requests=life.truth["process"]["requests"],
@@ -137,6 +141,10 @@ def rehearsed(
         rolled_back=nodes(NodeStatus.ROLLED_BACK),
         unstarted=nodes(NodeStatus.PENDING),
         capacity_lost_h=spread([life.capacity_lost_h for life in all_of]),
+        step_h={
+            step: spread([life.step_h.get(step, 0.0) for life in all_of])
+            for step in dict.fromkeys(step for life in all_of for step in life.step_h)
+        },
         in_flight_peak=spread([life.in_flight_peak for life in all_of]),
         hosts_starting_peak=spread([life.hosts_starting_peak for life in all_of]),
         halts=dict(Counter(life.why for life in all_of if life.why)),

@@ -1,5 +1,6 @@
 """A hall in memory: a simulated BMC for every node, at the addresses where the inventory has them, on one virtual clock."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,19 +16,21 @@ from fleet.sim.bmc import Bmc, BoxSpec
 from fleet.sim.boxmodel import box_names, load_box
 from fleet.sim.faults import FaultBook
 from fleet.sim.grid import introduce
-from fleet.sim.layout import complete_box
+from fleet.sim.layout import Layout, LinkSpec, SwitchSpec, complete_box
+from fleet.sim.leaves import Leaves
+from fleet.twin.attend import Attendant
 from fleet.twin.clock import VirtualClock
 from fleet.twin.port import Port, Puller, nobody_serves
 from fleet.twin.transport import TwinTransport
 from fleet.words import plural
 from inventory.model import Bmc as DeclaredBmc
-from inventory.model import Credential, CredentialId, Node, Pdu, SecretRef, SecretScheme
+from inventory.model import Credential, CredentialId, End, Link, Node, Pdu, SecretRef, SecretScheme, Switch
 
 if TYPE_CHECKING:
     from fleet.twin.power import TwinPower
 
 CREDENTIAL = CredentialId("twin")
-_USER, _PASSWORD = "admin", "rehearsal"
+_USER, PASSWORD = "admin", "rehearsal"
 """Nobody listens: it opens nothing outside this process."""
 
 
@@ -44,6 +47,12 @@ class TwinSpec:
     puller: Puller = nobody_serves
     pdus: tuple[Pdu, ...] = ()
     """Those whose outlets feed these nodes and can be switched."""
+    switches: tuple[Switch, ...] = ()
+    """Those that these nodes are cabled to and whose command line is known."""
+    cables: tuple[Link, ...] = ()
+    """Between the nodes and these switches, as declared."""
+    provisioning_vlan: int = 0
+    """The VLAN in which a phone-home arrives; 0: any."""
 
 
 def require_boxes(nodes: Iterable[Node]) -> None:
@@ -69,13 +78,18 @@ class TwinHall:
         self._ports: dict[tuple[str, int], Port] = {}
         self.bmcs: dict[str, Bmc] = {}
         """By node."""
+        self.attendants: dict[str, Attendant] = {}
+        """By node."""
         for node in spec.nodes:
-            bmc = self._bmc(spec, node)
-            self.bmcs[str(node.id)] = bmc
-            port = Port(bmc, spec.clock, origin=self._origin, puller=spec.puller)
+            name, bmc = str(node.id), self._bmc(spec, node)
+            attendant = Attendant(bmc, spec.clock, origin=self._origin)
+            self.bmcs[name], self.attendants[name] = bmc, attendant
+            port = Port(attendant, spec.clock, origin=self._origin, puller=spec.puller)
             self._ports[node.bmc.address, node.bmc.port] = port
         introduce(self.bmcs.values())
-        self._power = _power(spec, self.bmcs, self._origin) if any(pdu.mib for pdu in spec.pdus) else None
+        leaves = Leaves(_layout(spec, self.bmcs), self.bmcs, spec.faults, secret=PASSWORD, look=self._look)
+        self.switches = leaves.switches
+        self._power = self._powered(spec) if any(pdu.mib for pdu in spec.pdus) else None
 
     def _bmc(self, spec: TwinSpec, node: Node) -> Bmc:
         box = BoxSpec(
@@ -96,11 +110,19 @@ class TwinHall:
             complete_box(box),
             load_box(node.model),
             user=_USER,
-            password=_PASSWORD,
+            password=PASSWORD,
             seed=spec.seed,
             faults=spec.faults,
             epoch=as_utc(self._origin),
         )
+
+    def _powered(self, spec: TwinSpec) -> "TwinPower":
+        from fleet.twin.power import TwinPower  # noqa: PLC0415 (pysnmp takes 0.4 s to import)
+
+        return TwinPower(spec.pdus, self.bmcs, spec.faults, spec.clock, origin=self._origin, touch=self._look)
+
+    def _look(self, node: str) -> None:
+        self.attendants[node].look()
 
     def transports(self, limits: Limits) -> TransportMaker:
         """What a RedfishDriver takes as its `transport`: the way to each BMC of this hall, and to no other machine."""
@@ -126,23 +148,45 @@ class TwinHall:
             bmc.agenda.advance(now)
             nodes[name] = bmc.truth()
         requests = sum(bmc.ledger.requests for bmc in self.bmcs.values())
-        return {"now": now, "nodes": nodes, "process": {"requests": requests}}
+        switches = {name: switch.truth() for name, switch in self.switches.items()}
+        pdus = self._power.truth() if self._power is not None else {}
+        return {"now": now, "nodes": nodes, "switches": switches, "pdus": pdus, "process": {"requests": requests}}
 
     def starts(self) -> Iterator[tuple[float, float]]:
         """(from, to) of every start of a host: its POST, also one that is not over."""
         now = self._clock.now() - self._origin
         for bmc in self.bmcs.values():
             bmc.agenda.advance(now)
+            over = -math.inf
             for boot in bmc.ledger.boots:
-                yield max(0.0, boot["at"] - bmc.host.post_s), boot["at"]
+                began = max(0.0, boot["at"] - bmc.host.post_s)
+                if (
+                    began >= over
+                ):  # what boots from its disk because its media could not be read does not start a second time
+                    yield began, boot["at"]
+                over = boot["at"]
             if bmc.host.posting(now):
                 yield bmc.host.last_reset, bmc.host.post_until
 
 
-def _power(spec: TwinSpec, bmcs: Mapping[str, Bmc], origin: float) -> "TwinPower":
-    from fleet.twin.power import TwinPower  # noqa: PLC0415 (pysnmp takes 0.4 s to import)
+def _layout(spec: TwinSpec, bmcs: Mapping[str, Bmc]) -> Layout:
+    """The boxes, and what they are cabled to."""
+    switches = tuple(
+        SwitchSpec(
+            name=str(switch.id),
+            platform=str(switch.platform),
+            rack=str(switch.rack),
+            slot=switch.slot,
+            provisioning_vlan=spec.provisioning_vlan,
+        )
+        for switch in spec.switches
+    )
+    links = tuple(_link(cable.a, cable.b) for cable in spec.cables)
+    return Layout(boxes=tuple(bmc.spec for bmc in bmcs.values()), switches=switches, links=links)
 
-    return TwinPower(spec.pdus, bmcs, spec.faults, spec.clock, origin=origin)
+
+def _link(a: End, b: End) -> LinkSpec:
+    return LinkSpec(a=(str(a.device), a.port), b=(str(b.device), b.port))
 
 
 def in_twin(nodes: Iterable[Node]) -> tuple[Node, ...]:
@@ -151,8 +195,13 @@ def in_twin(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def credential(directory: Path) -> Credential:
-    """The login of every twin. Its password lies in `directory`, since a password is always fetched from somewhere."""
+    """The login of every twin."""
+    return Credential(id=CREDENTIAL, user=_USER, password=secret(directory))
+
+
+def secret(directory: Path) -> SecretRef:
+    """The password of all that is in a twin. It lies in `directory`, since a password is always fetched from somewhere."""
     path = directory / "password"
     path.touch(mode=0o600)
-    path.write_text(_PASSWORD)
-    return Credential(id=CREDENTIAL, user=_USER, password=SecretRef(scheme=SecretScheme.FILE, name=str(path)))
+    path.write_text(PASSWORD)
+    return SecretRef(scheme=SecretScheme.FILE, name=str(path))

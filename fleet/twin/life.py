@@ -3,15 +3,13 @@
 import random
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fleet import events as ev
-from fleet.drivers.edges import HallEdges, Whereabouts
 from fleet.drivers.redfish import RedfishDriver
-from fleet.drivers.slurm import NoScheduler
-from fleet.edges import Outlet, PduMeter
 from fleet.engine import Engine, Ledger, Watcher
 from fleet.errors import Refused
 from fleet.events import Event, Recorded, RolloutId
@@ -29,6 +27,7 @@ from fleet.state import RolloutState, RolloutStatus
 from fleet.step import StepFactory
 from fleet.survey import survey
 from fleet.timebox import too_short
+from fleet.twin.around import Around, TwinEdges, around_hall
 from fleet.twin.clock import START, VirtualClock
 from fleet.twin.hall import TwinHall, TwinSpec, credential, in_twin
 from fleet.twin.journal import MemoryJournal
@@ -55,6 +54,8 @@ class Scene:
     """Node -> item or family -> version at the start."""
     pdus: tuple[Pdu, ...] = ()
     """Of the inventory."""
+    around: Around = field(default_factory=Around)
+    """What the inventory declares beside nodes and PDUs."""
     start: float = START
     """Field time at which the rollout is asked for."""
     wait_for_window: str = ""
@@ -78,21 +79,9 @@ class Life:
     """(from, to) in hall seconds: every start of a host, POST included."""
 
 
-def live(scene: Scene, seed: int, watcher: Watcher | None = None) -> Life:
-    """Run the scene once in virtual time. The same scene and seed give the same life, event by event.
-
-    Args:
-        scene: what.
-        seed: decides whom faults hit, how long each machine takes, and every pause that has chance in it.
-        watcher: told of events, for progress.
-
-    Raises:
-        UsageError: a model that has no simulated box, or what planning raises.
-        Refused: no window of the playbook is long enough.
-    """
-    random.seed(f"rehearsal {seed}")  # the pauses between retries (fleet.limits) have chance in them
-    clock = VirtualClock(scene.start)
-    hall = TwinHall(
+def hall_of(scene: Scene, seed: int, clock: VirtualClock) -> TwinHall:
+    """The hall of one life, as it is before anything is done. Raises UsageError for a model that has no simulated box."""
+    return TwinHall(
         TwinSpec(
             nodes=in_twin(scene.nodes),
             clock=clock,
@@ -100,14 +89,36 @@ def live(scene: Scene, seed: int, watcher: Watcher | None = None) -> Life:
             seed=seed,
             faults=_seeded(scene.faults, seed),
             pdus=scene.pdus,
+            switches=scene.around.switches,
+            cables=scene.around.cables,
+            provisioning_vlan=scene.around.provisioning_vlan,
         )
     )
+
+
+def live(scene: Scene, seed: int, watcher: Watcher | None = None, *, place: Path | None = None) -> Life:
+    """Run the scene once in virtual time. The same scene and seed give the same life, event by event.
+
+    Args:
+        scene: what.
+        seed: decides whom faults hit, how long each machine takes, and every pause that has chance in it.
+        watcher: told of events, for progress.
+        place: a folder for what the product keeps on a disk; unless given one that is thrown away.
+
+    Raises:
+        UsageError: a model that has no simulated box, or what planning raises.
+        Refused: no window of the playbook is long enough.
+    """
+    clock = VirtualClock(scene.start)
+    hall = hall_of(scene, seed, clock)
     journal = MemoryJournal(clock)
     ledger = Ledger(journal, RolloutState(rollout=ROLLOUT), (watcher,) if watcher else ())
     ledger.watch(_Approver(journal))
-    process = _Process(scene, hall, clock, journal, ledger)
+    process = _Process(scene, seed, hall, clock, journal, ledger)
+    # The pauses between retries (fleet.limits) have chance in them. Not earlier: who imports pysnmp, as the first life's PDUs do, draws.
+    random.seed(f"rehearsal {seed}")
     with tempfile.TemporaryDirectory(prefix="fleet-twin-") as directory:
-        done = clock.run(process.run(Path(directory)))
+        done = clock.run(process.run(place or Path(directory)))
     return Life(
         seed=seed,
         exit=done,
@@ -133,39 +144,26 @@ class _Approver:
             self._journal.ask(event.rollout, Verb.APPROVE, _BY)
 
 
-class _Edges(HallEdges):
-    """What stands around the nodes of a twin: outlets, and nobody else."""
-
-    def __init__(self, hall: TwinHall, clock: VirtualClock) -> None:
-        super().__init__(Whereabouts(), scheduler=NoScheduler(), installs=None, exports=None, clock=clock)
-        self._hall = hall
-
-    def outlets(self, node: Node) -> tuple[Outlet, ...]:
-        """See fleet.edges.Edges."""
-        return self._hall.outlets(node)
-
-    def meters(self) -> tuple[PduMeter, ...]:
-        """See fleet.edges.MetersFeeds."""
-        return self._hall.meters()
-
-
 @dataclass(frozen=True, slots=True)
 class _Process:
     """What one process holds while it surveys, plans and runs."""
 
     scene: Scene
+    seed: int
     hall: TwinHall
     clock: VirtualClock
     journal: MemoryJournal
     ledger: Ledger
 
     async def run(self, directory: Path) -> Exit:
-        """`directory`: for the secret of the twin."""
+        """`directory`: for the secret of the twin, and for what the product keeps on a disk."""
         limits = Limits()
         way = self.hall.transports(limits)
-        driver = RedfishDriver([credential(directory)], clock=self.clock, limits=limits, transport=way)
-        edges = _Edges(self.hall, self.clock)
-        try:
+        async with AsyncExitStack() as stack:
+            driver = RedfishDriver([credential(directory)], clock=self.clock, limits=limits, transport=way)
+            stack.push_async_callback(driver.close)
+            around = around_hall(self.hall, self.scene.around, self.clock, directory, seed=self.seed)
+            edges = await stack.enter_async_context(around)
             await self.ledger.record(ev.RolloutCreated(playbook=self.scene.playbook, sources={}, by=_BY))
             plan = await self._planned(driver, edges)
             if not plan.order:
@@ -175,9 +173,6 @@ class _Process:
             if short:
                 raise Refused(f"rollout.window ({plan.caps.window}): {short}")
             return await self._engine(plan, driver, edges).run()
-        finally:
-            await edges.close()
-            await driver.close()
 
     def _learned(self) -> Learned:
         """Of this life alone."""
@@ -187,7 +182,7 @@ class _Process:
         self.ledger.watch(lambda event: learned.note(event) if isinstance(event, Recorded) else None)
         return learned
 
-    async def _planned(self, driver: RedfishDriver, edges: _Edges) -> Plan:
+    async def _planned(self, driver: RedfishDriver, edges: TwinEdges) -> Plan:
         surveys = await survey(
             in_twin(self.scene.nodes),
             driver,
@@ -204,7 +199,7 @@ class _Process:
         )
         return plan
 
-    def _engine(self, plan: Plan, driver: RedfishDriver, edges: _Edges) -> Engine:
+    def _engine(self, plan: Plan, driver: RedfishDriver, edges: TwinEdges) -> Engine:
         gate = Gate()
         around = Surroundings(
             rollout=ROLLOUT,
@@ -216,6 +211,7 @@ class _Process:
             gate=gate,
             recorder=self.ledger,
             edges=edges,
+            links=self.scene.around.leaf_links,
             origin=Origin.SIMULATED_HALL,
             learned=self._learned(),
         )

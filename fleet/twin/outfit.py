@@ -16,11 +16,14 @@ from fleet.sim.bmc import Bmc, BoxSpec
 from fleet.sim.boxmodel import BoxModel, Part, Slot, load_box
 from fleet.sim.fwpkg import PackageError, parse
 from fleet.sim.inventory import entries
+from fleet.sim.osimage import OsImageError, build_os_image, read_os_image
 from fleet.sim.package import ACTIVATION_BIT, Component, Device, build_package
 from inventory.baseline import Baseline, ComponentBaseline, ItemWant, PreviousImage, SteppingStone, wants
 
 _READ_BYTES = 64 * 1024 * 1024
-"""A larger image is not tried: it is no package of a simulated hall."""
+"""A larger image is not tried: it is none of a simulated hall."""
+_HEAD_BYTES = 4096
+"""What an OS image of a hall says of itself stands within these (docs/hall.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,27 @@ def fitted(baseline: Baseline, kinds: Iterable[Kind], directory: Path) -> tuple[
     tailor = _Tailor(tuple(kinds), directory)
     components = {key: tailor.component(component) for key, component in baseline.components.items()}
     return replace(baseline, components=components), tuple(tailor.stood_in)
+
+
+def fitted_system(image: Path, release: str, directory: Path) -> tuple[Path, str] | None:
+    """An OS image that a simulated host can install, in place of one that it cannot: (path, sha256). None: it can read it.
+
+    Args:
+        image: as the baseline has it.
+        release: what it installs.
+        directory: where the stand-in is written.
+    """
+    size_bytes = image.stat().st_size
+    try:
+        with image.open("rb") as stream:
+            read_os_image(stream.read(_HEAD_BYTES))
+    except OsImageError:
+        pass
+    else:
+        if size_bytes <= _READ_BYTES:
+            return None
+    path = directory / f"{hashlib.sha256(str(image).encode()).hexdigest()[:16]}.iso"
+    return path, build_os_image(path, version_id=release, stands_for_bytes=size_bytes)
 
 
 class _Tailor:

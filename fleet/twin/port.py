@@ -10,6 +10,7 @@ from dataclasses import replace
 from fleet.drivers.redfish.transport import LinkLost, NotSent
 from fleet.sim.bmc import Bmc
 from fleet.sim.message import Answer, Fetch, Link, Request, Wire
+from fleet.twin.attend import Attendant
 from fleet.twin.clock import VirtualClock
 
 PREFLIGHT_BYTES = 4096
@@ -29,9 +30,12 @@ def nobody_serves(_: Fetch) -> tuple[bytes | None, str]:
 class Port:
     """Where one BMC answers."""
 
-    def __init__(self, bmc: Bmc, clock: VirtualClock, *, origin: float, puller: Puller = nobody_serves) -> None:
+    def __init__(
+        self, attendant: Attendant, clock: VirtualClock, *, origin: float, puller: Puller = nobody_serves
+    ) -> None:
         """`origin`: field time at which the BMC's own time is 0."""
-        self.bmc = bmc
+        self.bmc: Bmc = attendant.bmc
+        self._attendant = attendant
         self._clock = clock
         self._origin = origin
         self._puller = puller
@@ -105,6 +109,7 @@ class Port:
     def _taken(self, answer: Answer) -> Answer:
         """The BMC has decided; it is busy until the answer is out."""
         self._free_at = self._clock.now() + answer.delay_s
+        self._attendant.look()
         if answer.fetch is not None:
             fetch = answer.fetch
             self._clock.call_at(self._free_at, lambda: self._fetched(fetch))

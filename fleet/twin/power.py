@@ -1,7 +1,8 @@
 """The PDUs of a twin: the product's own outlets, with the simulated PDU of a hall at the end of the wire."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from fleet.drivers.pdu import MIBS, OutletMap, PduOutlets, SnmpMeter, SnmpOutlet
 from fleet.drivers.snmp import Endpoint, Oid, Snmp, SnmpUser
@@ -32,8 +33,18 @@ class TwinPower:
         clock: VirtualClock,
         *,
         origin: float,
+        touch: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`origin`: field time at which the hall's own time is 0. Outlets of nodes that are not in `bmcs` stay as they are."""
+        """Outlets of nodes that are not in `bmcs` stay as they are.
+
+        Args:
+            pdus: as declared.
+            bmcs: by node.
+            faults: of the hall.
+            clock: of the twin.
+            origin: field time at which the hall's own time is 0.
+            touch: `touch(node)`, its power changed.
+        """
         fed = [(pdu, _fed(pdu, bmcs)) for pdu in pdus if pdu.mib]
         found = [(pdu, outlets) for pdu, outlets in fed if outlets]
         specs = tuple(
@@ -47,8 +58,9 @@ class TwinPower:
             )
             for pdu, outlets in found
         )
-        grid = PowerGrid(specs, bmcs, faults, touch=lambda _: None)
+        grid = PowerGrid(specs, bmcs, faults, touch=touch)
         self._wire = _Wire(grid, clock, origin)
+        self._grid = grid
         self._map = OutletMap(
             (
                 PduOutlets(
@@ -72,6 +84,10 @@ class TwinPower:
     def meters(self) -> tuple[PduMeter, ...]:
         """As fleet.drivers.pdu.OutletMap."""
         return tuple(replace(each, snmp=self._wire) for each in self._map.meters() if isinstance(each, SnmpMeter))
+
+    def truth(self) -> dict[str, Any]:
+        """The ground truth of every PDU."""
+        return {name: pdu.truth() for name, pdu in self._grid.pdus.items()}
 
 
 def _fed(pdu: Pdu, bmcs: Mapping[str, Bmc]) -> dict[int, NodeId]:

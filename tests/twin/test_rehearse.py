@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journey_rig import Journey
 from support.command import FLEET, Ran, run
 from twin_rig import scene_of
 
 from fleet.cli import compose, demo
 from fleet.clock import SystemClock
+from fleet.errors import Reason
 from fleet.exits import Exit
 from fleet.journal import SqliteJournal
+from fleet.step import StepSpec
 from fleet.twin.life import Life, live
 
 NODES = 6
@@ -118,12 +121,14 @@ def test_a_window_into_which_nothing_fits_is_refused(site: Site) -> None:
     assert "without a stop, and no window is that long" in ran.err
 
 
-def test_what_cannot_be_rehearsed_is_named(site: Site) -> None:
+def test_a_drain_without_a_scheduler_takes_no_time_and_an_export_leaves_nothing(site: Site) -> None:
     site.edit(site.playbook, "steps:\n", "steps:\n  - node.drain\n  - inventory.export: {to: json}\n")
+    before = sorted(site.directory.rglob("*"))
     ran = site.rehearse()
     assert ran.code == Exit.OK, ran.err
-    assert "not rehearsed: inventory.export" in ran.err
+    assert "not rehearsed" not in ran.err
     assert "a drain takes no time" in ran.err
+    assert sorted(site.directory.rglob("*")) == before
 
 
 def test_a_model_without_a_box_is_refused(site: Site) -> None:
@@ -204,3 +209,39 @@ def test_a_vendors_image_is_stood_in_for(site: Site) -> None:
     assert ran.code == Exit.OK, ran.err
     assert "6 images (" in ran.err
     assert "stand-in" in ran.err
+
+
+def test_bring_up_is_rehearsed_whole(tmp_path: Path) -> None:
+    journey = Journey(tmp_path)
+    options = ["-i", str(journey.files.inventory), "--baseline", str(journey.files.baseline), "--faults", "none"]
+    few = ["--select", "id=gpu0001|gpu0129", "--seeds", "1", "--json"]
+    ran = run([str(FLEET), "rehearse", str(journey.playbook), *options, *few])
+    assert ran.code == Exit.OK, ran.err
+    told = json.loads(ran.out)
+    assert told["skipped"] == []
+    assert told["lives"][0]["nodes"] == {"confirmed": 2}
+    assert any("`fleet plan` would refuse 2 nodes now" in note and "ssh: {key" in note for note in told["notes"])
+    assert {"os.image 24.04", "network.config 200", "burnin.run hgx-8gpu-quick"} <= told["step_h"].keys()
+
+
+def test_a_leaf_that_nobody_can_speak_to_refuses_its_nodes(tmp_path: Path) -> None:
+    journey = Journey(tmp_path)
+    inventory = journey.files.inventory
+    inventory.write_text(inventory.read_text().replace("    platform: arista_eos\n", ""))
+    life = live(journey.staged("gpu0001", "gpu0129").scene, 0)
+    assert life.state.nodes["gpu0129"].reason == Reason.NO_EDGE
+    assert "network.config cannot reach leaf5-a, leaf5-b" in life.state.nodes["gpu0129"].message
+    assert life.state.nodes["gpu0001"].status == "confirmed"
+
+
+def test_a_step_that_somebody_else_brought_is_named_and_left_out(tmp_path: Path) -> None:
+    """It may do anything: nothing real is reached by a rehearsal."""
+    stage = Journey(tmp_path).staged("gpu0001", more=(StepSpec("acme.reset"),))
+    assert stage.skipped == ("acme.reset",)
+
+
+def test_how_long_jobs_run_is_a_duration(site: Site) -> None:
+    ran = site.rehearse("--longest-job=3")
+    assert ran.code == Exit.USAGE
+    assert "--longest-job" in ran.words
+    assert "is not a duration" in ran.words
