@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from fleet.cli import compose, views
-from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
+from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE, playbook_file
 from fleet.cli.rehearsal import Wishes, staged, without_end
 from fleet.errors import UsageError
 from fleet.events import Event, NodeEvent, Recorded
@@ -27,7 +27,12 @@ _YOUNG = 50_000
 """Generation-0 threshold, as in fleet.cli.compose."""
 
 
-PlaybookFile = Annotated[Path, typer.Argument(help="playbook (YAML)", exists=True, dir_okay=False)]
+PlaybookFile = Annotated[
+    Path,
+    typer.Argument(
+        help="playbook (YAML), or the name of one that ships: bring-up", parser=playbook_file, metavar="PLAYBOOK"
+    ),
+]
 InventoryFile = Annotated[
     Path, typer.Option("--inventory", "-i", help="inventory of the hall (YAML)", exists=True, dir_okay=False)
 ]

@@ -191,14 +191,23 @@ def _meanwhile(sources: compose.Sources, around: Around, steps: tuple[StepSpec, 
         for step in steps
         if step.name == EXPORT and find(str(step.args["to"])).kind is Kind.SYSTEM
     ]
-    if {NETWORK, BURN_IN, IMAGE, EXPORT} & {step.name for step in steps}:
-        lack = lacking(sources, whereabouts(sources), steps)
-        told += (
-            [f"`fleet plan` would refuse {plural(len(lack), 'node')} now: {next(iter(lack.values()))}"] if lack else []
-        )
+    told += _refusals(sources, steps)
     if sources.playbook.rollout.approve:
         told.append("waves that wait for a person are let through at once")
     return tuple(told)
+
+
+def _refusals(sources: compose.Sources, steps: tuple[StepSpec, ...]) -> tuple[str, ...]:
+    """What a rehearsal brings along itself, and a rollout needs of the inventory."""
+    if not {NETWORK, BURN_IN, IMAGE, EXPORT} & {step.name for step in steps}:
+        return ()
+    try:
+        lack = lacking(sources, whereabouts(sources), steps)
+    except UsageError as error:
+        return (f"`fleet plan` would end at once now: {error}",)
+    if not lack:
+        return ()
+    return (f"`fleet plan` would refuse {plural(len(lack), 'node')} now: {next(iter(lack.values()))}",)
 
 
 def _seen(journal: Path | None, missing: set[NodeId]) -> dict[NodeId, dict[str, str]]:

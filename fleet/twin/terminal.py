@@ -105,7 +105,8 @@ class TwinLine:
                 raise ReadException("the connection was closed")
             reply = self._cli.line(line)
             delay_s = self._switch.delay_s(reply)
-            self._wait(min(delay_s, timeout_s))
+            if delay_s:
+                self._wait(min(delay_s, timeout_s))
             if reply.breaks or reply.ends:
                 self.is_open = False
                 raise ReadException("the connection was closed")

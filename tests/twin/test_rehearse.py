@@ -215,7 +215,7 @@ def test_bring_up_is_rehearsed_whole(tmp_path: Path) -> None:
     journey = Journey(tmp_path)
     options = ["-i", str(journey.files.inventory), "--baseline", str(journey.files.baseline), "--faults", "none"]
     few = ["--select", "id=gpu0001|gpu0129", "--seeds", "1", "--json"]
-    ran = run([str(FLEET), "rehearse", str(journey.playbook), *options, *few])
+    ran = run([str(FLEET), "rehearse", "bring-up", *options, *few])
     assert ran.code == Exit.OK, ran.err
     told = json.loads(ran.out)
     assert told["skipped"] == []

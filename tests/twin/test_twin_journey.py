@@ -102,3 +102,12 @@ def test_an_image_that_no_simulated_host_can_install_takes_as_long_as_it_would(t
     took_h = [figures(life).step_h["os.image 24.04"] for life in (small, large)]
     streamed_h = 3_000_000_000 / 5_000_000 / 3600  # 5 MB/s (docs/hall.md)
     assert took_h[1] - took_h[0] == pytest.approx(streamed_h, abs=60 / 3600)
+
+
+def test_what_a_rollout_would_stop_at_is_said_and_stops_no_rehearsal(tmp_path: Path) -> None:
+    journey = Journey(tmp_path)
+    inventory = journey.files.inventory
+    inventory.write_text(inventory.read_text().replace("  # known_hosts: known_hosts ", "  known_hosts: known_hosts "))
+    (tmp_path / "known_hosts").write_bytes(b"\xff\n")
+    stage = journey.staged("gpu0001")
+    assert any("`fleet plan` would end at once now" in note and "known_hosts" in note for note in stage.notes)

@@ -73,6 +73,19 @@ def test_a_host_that_goes_down_takes_its_command_along_and_is_asked_anew(tmp_pat
     assert host.bmc.ledger.shell_logins == 2
 
 
+def test_a_host_that_started_anew_in_between_is_logged_in_to_again(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+
+    async def around_a_restart() -> CommandResult:
+        await host.shell.run(("hostname",), timeout_s=30)
+        host.reset("ForceRestart")
+        await host.clock.sleep(3600)
+        return await host.shell.run(("hostname",), timeout_s=30)
+
+    assert host.run(around_a_restart).exit_status == 0
+    assert host.bmc.ledger.shell_logins == 2
+
+
 def test_another_host_key_is_not_spoken_to(tmp_path: Path) -> None:
     host = Host(tmp_path)
     other = TwinShell(host.attendant, "ssh-ed25519 AAAA", host.clock)
