@@ -20,6 +20,8 @@ GROUP = "fleet.gates"
 BEFORE, AFTER = "measured-before", "measured-after"
 """Effects whose results hold what was measured."""
 _BURNIN, _BURNIN_BEFORE = "burn-in", "before"
+_PASSED_BURNIN = "pass"
+"""As the step writes it (playbooks.burnin.verdict.Verdict)."""
 """Effects of burnin.run and burnin.baseline (playbooks.steps.burnin)."""
 _WORSE = 0.05
 """SuperBench's rule: 5 % worse is worse (rollout-science 2.1)."""
@@ -117,7 +119,7 @@ def _settable(what: str) -> bool:
 def _no_worse(facts: Facts) -> Verdict:
     if facts.burnin is None:
         return unjudged("no burn-in was run")
-    if facts.burnin["verdict"] != "PASS":
+    if facts.burnin["verdict"] != _PASSED_BURNIN:
         return failed(str(facts.burnin["text"]))
     was = (facts.burnin_before or {}).get("measures", {})
     now = facts.burnin["measures"]

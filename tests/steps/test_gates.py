@@ -13,6 +13,7 @@ from fleet.events import Json
 from fleet.gates import AFTER, BEFORE, Facts, Outcome, facts_of, gates, judge
 from fleet.sim.faults import Effect, FaultBook, Rule
 from fleet.step import Met, StepSpec
+from playbooks.burnin.verdict import Verdict as BurnIn
 from playbooks.names import with_gates
 from playbooks.registry import make
 
@@ -25,7 +26,7 @@ def measured(health: str = "OK", **more: Any) -> Json:
     return {"health": health, "items": {}, "picture": {"pcie GPU_0": "16 of 16 lanes"}, "unmet": {}} | more
 
 
-def burnt(verdict: str = "PASS", **measures: float) -> Json:
+def burnt(verdict: str = BurnIn.PASS, **measures: float) -> Json:
     return {"verdict": verdict, "text": f"burn-in: {verdict}", "measures": measures}
 
 
@@ -46,9 +47,9 @@ def burnt(verdict: str = "PASS", **measures: float) -> Json:
         ("burnin.no_worse_than_before", Facts(burnin=burnt(a=95.1), burnin_before=burnt(a=100.0)), Outcome.PASSED, "1 measures"),
         ("burnin.no_worse_than_before", Facts(burnin=burnt(a=94.9), burnin_before=burnt(a=100.0)), Outcome.FAILED, "94.9, 100.0 before"),
         ("burnin.no_worse_than_before", Facts(burnin=burnt(), burnin_before=burnt(a=100.0)), Outcome.FAILED, "0.0, 100.0 before"),
-        ("burnin.no_worse_than_before", Facts(burnin=burnt("UNJUDGED", a=1), burnin_before=burnt(a=1)), Outcome.FAILED, "UNJUDGED"),
+        ("burnin.no_worse_than_before", Facts(burnin=burnt(BurnIn.UNJUDGED, a=1), burnin_before=burnt(a=1)), Outcome.FAILED, "unjudged"),
         ("burnin.no_worse_than_before", Facts(burnin=burnt(a=1.0)), Outcome.UNJUDGED, "nobody tried"),
-        ("burnin.no_worse_than_before", Facts(burnin=burnt(a=1.0), burnin_before=burnt("UNJUDGED")), Outcome.PASSED, "it passed"),
+        ("burnin.no_worse_than_before", Facts(burnin=burnt(a=1.0), burnin_before=burnt(BurnIn.UNJUDGED)), Outcome.PASSED, "it passed"),
         ("burnin.no_worse_than_before", Facts(), Outcome.UNJUDGED, "no burn-in"),
         ("of.nobody", Facts(), Outcome.UNJUDGED, "no installed package"),
     ],
