@@ -12,7 +12,6 @@ from fleet.drivers.edges import SwitchAt, Whereabouts
 from fleet.errors import Reason, UsageError
 from fleet.plan import Plan, Survey
 from fleet.policy.window import Openings
-from fleet.recipe import UPDATE
 from fleet.sightings import sightings
 from fleet.sim.faults import FaultError, load_faults
 from fleet.step import StepSpec
@@ -30,8 +29,8 @@ from playbooks.registry import make
 from playbooks.registry import steps as known_steps
 from playbooks.schema import Playbook
 
-REHEARSED = (UPDATE, "verify", DRAIN, "node.undrain", NETWORK, "burnin.baseline", BURN_IN, IMAGE, EXPORT)
-"""Steps that are ours. What others brought may do anything, so a rehearsal leaves it out."""
+_OURS = "playbooks.steps."
+"""Where the steps are that ship. What others brought may do anything, so a rehearsal leaves it out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +58,12 @@ class Stage:
 def staged(sources: compose.Sources, wishes: Wishes, directory: Path) -> Stage:
     """The same for every seed. `directory`: for stand-ins of images. Raises UsageError for what cannot be rehearsed."""
     playbook = sources.playbook
-    steps = tuple(step for step in playbook.steps if step.name in REHEARSED)
+    known = rehearsable()
+    steps = tuple(step for step in playbook.steps if step.name in known)
     if not steps:
-        raise UsageError(f"{playbook.path}: none of its steps can be rehearsed; those that can: {', '.join(REHEARSED)}")
+        raise UsageError(
+            f"{playbook.path}: none of its steps can be rehearsed; those that can: {', '.join(sorted(known))}"
+        )
     try:
         book = load_faults(sim.fault_file(wishes.faults))
     except FaultError as error:
@@ -75,8 +77,8 @@ def staged(sources: compose.Sources, wishes: Wishes, directory: Path) -> Stage:
     unreached = _unreached(sources, around, steps)
 
     def planned(surveys: list[Survey]) -> Plan:
-        known = [_unless(each, unreached.get(str(each.node.id), "")) for each in surveys]
-        return compose.make_plan(sources, known, baseline=readable, steps=steps)
+        reached = [_unless(each, unreached.get(str(each.node.id), "")) for each in surveys]
+        return compose.make_plan(sources, reached, baseline=readable, steps=steps)
 
     scene = Scene(
         playbook=playbook.name,
@@ -95,9 +97,14 @@ def staged(sources: compose.Sources, wishes: Wishes, directory: Path) -> Stage:
     )
     return Stage(
         scene=scene,
-        skipped=tuple(step.key for step in playbook.steps if step.name not in REHEARSED),
+        skipped=tuple(step.key for step in playbook.steps if step.name not in known),
         notes=(*_beginning(sources, len(seen)), *_instead(packages, systems), *_meanwhile(sources, around, steps)),
     )
+
+
+def rehearsable() -> frozenset[str]:
+    """Names of the steps that ship, those among them that no playbook writes."""
+    return frozenset(name for name, announced in known_steps().items() if announced.make.__module__.startswith(_OURS))
 
 
 def without_end(playbook: Playbook) -> Playbook:
