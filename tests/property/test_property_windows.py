@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.policy.window import DAYS, HORIZON_S, Openings, Window, Windows, read_openings
@@ -83,6 +83,7 @@ def test_it_is_open_when_the_definition_says_so(drawn: tuple[Openings, float]) -
     assert window.open_at(at) is oracle(window, at)
 
 
+@settings(deadline=None)  # as below
 @given(moments())
 def test_it_closes_when_it_is_no_longer_open(drawn: tuple[Openings, float]) -> None:
     window, at = drawn
@@ -110,6 +111,7 @@ def test_it_opens_next_when_it_was_closed_before(drawn: tuple[Openings, float]) 
     assert not oracle(window, opening - 1)
 
 
+@settings(deadline=None)  # a search through 400 days: how fast that is is the machine's business
 @given(moments(), st.sampled_from([0.0, 60.0, 1800.0, 3 * HOUR_S, 9 * HOUR_S, 26 * HOUR_S, 80 * HOUR_S]))
 def test_what_fits_is_over_before_it_closes_and_the_next_fit_is_the_first(
     drawn: tuple[Openings, float], need_s: float
