@@ -19,8 +19,8 @@ from fleet.cli.earlier import earlier
 from fleet.cli.electric import power_desk, show_power
 from fleet.cli.frozen import require_as_planned, with_digests
 from fleet.cli.hours import learn_on, learned_from
-from fleet.cli.plan_view import show_plan
 from fleet.cli.progress import Progress
+from fleet.cli.proof_view import tell
 from fleet.cli.whereabouts import lacking, whereabouts
 from fleet.clock import Clock, SystemClock, as_utc
 from fleet.context import DRAIN
@@ -57,6 +57,8 @@ class Wishes:
     journal: Path
     as_json: str = ""
     """Non-empty: NDJSON on stdout."""
+    document: str = ""
+    """Non-empty: the plan and its proof as one JSON document on stdout."""
     go: str = ""
     """Non-empty: really do it. Empty: show the plan and stop."""
     skip_refused: str = ""
@@ -134,7 +136,7 @@ async def _start(
         await ledger.record(created)
         attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
         plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
-        show_plan(plan, wishes.console)
+        tell(plan, wishes.console, document=wishes.document)
         show_power(sources, plan, wishes.console)
         short = too_short(plan, load_profiles(), make, learned_from(journal, rollout, plan), clock.now())
         if short:

@@ -83,13 +83,16 @@ def plan(
     journal: JournalFile = DEFAULT_JOURNAL,
     baseline: BaselineFile = None,
     select: Select = "",
+    json_document: Annotated[
+        bool, typer.Option("--json", help="plan and proof as one JSON document on stdout")
+    ] = False,
 ) -> None:
-    """Read every node, change nothing, and show what `fleet apply` would do, whom it refuses and what can be undone.
+    """Read every node, change nothing, and show what `fleet apply` would do, to whom not, how long, and what it could break.
 
     Example: [bold]fleet plan playbook.yaml -i hall.yaml[/]
     """
     sources = compose.read_sources(inventory, playbook, hall, baseline=baseline, select=select)
-    wishes = applying.Wishes(journal=journal, console=applying.words())
+    wishes = applying.Wishes(journal=journal, document=_flag(json_document), console=applying.words())
     raise typer.Exit(compose.on_loop(applying.apply(sources, wishes)))
 
 

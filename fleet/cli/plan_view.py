@@ -23,8 +23,7 @@ def show_plan(plan: Plan, console: Console) -> None:
         pace = f"at most {caps.risk} broken at once" if caps.risk else f"in waves of {_sizes(caps.waves)}"
         console.print(
             f"{title}: {plural(len(plan.order), 'node')}, {pace}, at most {caps.max_in_flight} in flight, failures:"
-            f" {tolerance(caps.failure_budget, len(plan.order))}, about {plan.expected_s() / 3600:.1f} h;"
-            f" digest {plan.digest()[:12]}"
+            f" {tolerance(caps.failure_budget, len(plan.order))}; digest {plan.digest()[:12]}"
         )
         _recipes(plan, console)
     else:

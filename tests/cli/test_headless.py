@@ -52,6 +52,18 @@ def test_without_yes_it_is_a_dry_run(site: Site) -> None:
     assert site.hardware() == before
 
 
+def test_a_plan_is_one_document_with_its_proof(site: Site) -> None:
+    line = [word if word != "apply" else "plan" for word in site.apply_line("--json")]
+    ran = run(line)
+    assert ran.code == Exit.OK
+    told = json.loads(ran.out)
+    assert told["proof"]["nodes"] == len(told["plan"]["order"])
+    assert told["proof"]["digest"][:12] in ran.words, "the same digest as people are shown"
+    assert "What a bad bundle breaks" in ran.words
+    again = json.loads(run(line).out)
+    assert again["proof"] == told["proof"], "the same plan, the same proof"
+
+
 def test_nodes_that_fail_have_an_exit_code(build: Build) -> None:
     site = build(3, budget="50%", faults=FAILS)
     ran = site.apply("--yes")
