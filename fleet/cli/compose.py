@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fleet.alike import once_each
 from fleet.cli.hall import RunningHall, read_hall
 from fleet.clock import Clock, SystemClock
 from fleet.drivers.redfish import RedfishDriver
@@ -135,7 +136,7 @@ def make_plan(
         baseline=baseline,
         spec=sources.playbook.rollout,
         surveys=surveys,
-        recipe_for=book,
+        recipe_for=once_each(book),
         place=placer(sources.inventory),
         wholes=Counter(str(node.nvlink_domain) for node in sources.inventory.nodes if node.nvlink_domain),
         chassis=chassis_of(sources.inventory.nodes),
