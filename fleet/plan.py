@@ -17,6 +17,7 @@ from fleet.events import Json
 from fleet.grouping import Member, kind_of, roomy, sizes, split, standing_place, together, whole_waves
 from fleet.policy.risk import rounds as rounds_of
 from fleet.policy.rules import Domains, Rules
+from fleet.policy.sequence import by_duration, ramp_nodes
 from fleet.policy.spec import Caps, RolloutSpec, resolve
 from fleet.ports import Condition, UpdateReadiness
 from fleet.profile import Profile, Rollback
@@ -356,8 +357,8 @@ def build(
     caps = roomy(resolve(spec, len(nodes), sizes(places.values())), units, places)
     order = spread(nodes)
     if caps.risk:
-        # Longest first: what takes long must not begin last (list scheduling, rollout-science 1.2).
-        order = tuple(sorted(order, key=lambda name: -planned[name][1].expected_s))
+        expected_s = {name: recipe.expected_s for name, (_, recipe) in planned.items()}
+        order = by_duration(order, expected_s, ramp=ramp_nodes(caps.max_in_flight, caps.risk))
     order = together(order, units)
     caps = whole_waves(caps, order, units)
     bounds = zip((0, *caps.waves), caps.waves, strict=False)

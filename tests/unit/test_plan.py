@@ -126,3 +126,22 @@ def test_nodes_of_two_platforms_keep_their_own_targets() -> None:
             if target != "!":
                 assert seen.observation is not None
                 assert not plan.targets[target].diff(seen.observation.items).missing, name
+
+
+def test_short_nodes_prove_the_images_and_long_ones_then_fill_the_slots() -> None:
+    nodes = [node(f"n{number:02}", f"r{number % 8}") for number in range(32)]
+    kind = profile("bmc", "bios")
+    surveys = [
+        survey(each, {"bmc": "old", "bios": "new" if index % 2 else "old"}, kind) for index, each in enumerate(nodes)
+    ]
+    plan = build(
+        playbook="p",
+        baseline=BOTH,
+        spec=RolloutSpec(max_in_flight=4, risk=2),
+        surveys=surveys,
+        recipe_for=book(BOTH),
+    )
+    takes = [plan.recipes[plan.nodes[name].recipe].expected_s for name in plan.order]
+    short, long = sorted(set(takes))
+    # U is about 3/n: after 3 * 4 / 2 clean nodes the four slots are open.
+    assert takes == [short] * 6 + [long] * 16 + [short] * 10
