@@ -12,6 +12,8 @@ from bench_table import Machine, machine, render
 from contestants import JOURNEY, OTHERS, OURS, Contestant, Unavailable, install
 from halls import BenchHall, Truth, bench_hall, journey_hall, seen
 from measured import Cost, measure
+from pacing_bench import PacingFigures, bench_pacing
+from pacing_text import render as pacing_text
 from power_bench import power_rows
 
 from fleet.journal.reading import look
@@ -49,6 +51,7 @@ class Options:
     directory: Path
     environment: Path
     json_file: Path | None
+    pacing_seeds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ class Figures:
     journey_speed: float = 0.0
     power: tuple[str, ...] = ()
     """Lines of the table on power (power_bench.power_rows)."""
+    pacing: PacingFigures | None = None
+    """Ways of pacing, simulated; None: left out."""
 
 
 HallMaker = Callable[..., AbstractContextManager[BenchHall]]
@@ -121,6 +126,7 @@ def bench(options: Options) -> Figures:
         comparison=comparison,
         journey_speed=options.journey_speed,
         power=tuple(power_rows(options.power_hours)) if options.power_hours else (),
+        pacing=bench_pacing(options.pacing_seeds, before.cores) if options.pacing_seeds else None,
     )
 
 
@@ -136,6 +142,9 @@ def read_options(arguments: list[str] | None = None) -> Options:
         "--journey-speed", type=float, default=300.0, help="simulated seconds per second of the journey"
     )
     parser.add_argument("--power-hours", type=float, default=1000, help="simulated hours of power; 0: leave it out")
+    parser.add_argument(
+        "--pacing-seeds", type=int, default=100, help="seeds of the bench of ways of pacing; 0: leave it out"
+    )
     parser.add_argument("--only", default="", help="compare only contestants whose name contains this")
     parser.add_argument("--speed", type=float, default=600.0, help="simulated seconds per second")
     parser.add_argument("--faults", default="none", help="fault file of the hall")
@@ -151,6 +160,8 @@ def main() -> int:
     options = read_options()
     figures = bench(options)
     print(render(figures))  # noqa: T201
+    if figures.pacing is not None:
+        print("\nWays of pacing, simulated (tests/bench/pacing_bench.py)\n\n" + pacing_text(figures.pacing))  # noqa: T201
     if options.json_file is not None:
         options.json_file.write_text(json.dumps(asdict(figures), indent=1))
     return 0

@@ -21,6 +21,7 @@ class Coverage:
     """How often U is at least the true rate, exactly (summed over the binomial, no luck)."""
 
     nodes: int
+    up_to: float
     worst: float
     """Over true rates up to `up_to`."""
     at: float
@@ -39,13 +40,18 @@ def coverage(nodes: int, *, up_to: float) -> Coverage:
     even = np.linspace(0.0005, 0.9995, 1000)
     mean = np.mean([binom.pmf(failed[bound >= rate], nodes, rate).sum() for rate in even])
     at = int(covers.argmin())
-    return Coverage(nodes=nodes, worst=float(covers[at]), at=float(rates[at]), mean=float(mean))
+    return Coverage(nodes=nodes, up_to=up_to, worst=float(covers[at]), at=float(rates[at]), mean=float(mean))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halts:
     """Share of the runs that halted."""
 
+    rate: float
+    """True failure rate."""
+    looks: int
+    """How many causes the failures have; 1: all alike."""
+    runs: int
     evidence: float
     """By the test of all failures."""
     alike: float
@@ -91,7 +97,14 @@ def halts(
         by_same = ((same[np.minimum(most, _MOST_FAILURES), tried] >= limit) & (most > 0)).any(1)
         counts += (by_all.sum(), by_same.sum(), (by_all | by_same).sum())
     shares = counts / (runs // _CHUNK * _CHUNK)
-    return Halts(evidence=float(shares[0]), alike=float(shares[1]), either=float(shares[2]))
+    return Halts(
+        rate=rate,
+        looks=len(weights),
+        runs=runs // _CHUNK * _CHUNK,
+        evidence=float(shares[0]),
+        alike=float(shares[1]),
+        either=float(shares[2]),
+    )
 
 
 @lru_cache
