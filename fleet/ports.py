@@ -144,6 +144,34 @@ class Restarted(StrEnum):
     CANNOT_TELL = "cannot-tell"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogMark:
+    """The newest entry of a BMC's own log. Kept in the journal beside the intent to hand over an image."""
+
+    last: int
+    """Its id."""
+    print: str
+    """Digest of what it says: ids begin anew in a log that was cleared, dates are no order (field guide headline 9)."""
+
+
+class LogSays(StrEnum):
+    """What a BMC's own log says of an image that was announced."""
+
+    TOLD = "told"
+    """It came."""
+    SILENT = "silent"
+    """The log is whole since the mark, writes, and has nothing of an image."""
+    CANNOT_TELL = "cannot-tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogVerdict:
+    """And why, in words for people."""
+
+    says: LogSays
+    why: str
+
+
 class SessionLedger(Protocol):
     """Where a driver writes down the sessions that it opens, before and after, so that a crash leaks none."""
 
@@ -245,6 +273,17 @@ class CountsEffects(Protocol):
     @property
     def effects_sent(self) -> int:
         """Effects that may have reached the BMC since it was made."""
+
+
+@runtime_checkable
+class KeepsLog(Protocol):
+    """Tells from the BMC's own log whether an image came (rollout-science 4.2, step 6: "read back tasks, inventory, update log")."""
+
+    async def log_mark(self, component: str) -> LogMark | None:
+        """Where the log stands that tells of this component's images; None: no such log is known, or it cannot be read now."""
+
+    async def log_since(self, component: str, mark: LogMark, versions: frozenset[str]) -> LogVerdict:
+        """What it says since of an image with one of these versions. Never raises for a log that cannot be read."""
 
 
 @runtime_checkable

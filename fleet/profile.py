@@ -53,6 +53,22 @@ class Force(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateLog:
+    """A log in which the BMC itself tells that an image for the component came (LogEntry schema; field guide 1.4).
+
+    Only a log that is known to tell belongs here: its silence lets an image be handed over again. Each is a glob over
+    `<last part of MessageId>: <Message>`.
+    """
+
+    entries: str
+    """Path of the collection of its entries."""
+    tells: tuple[str, ...] = ()
+    """Messages that are enough: nobody but us gives this BMC such an image."""
+    tells_version: tuple[str, ...] = ()
+    """Messages that have the image's version among their arguments; they are of ours if it is ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentProfile:
     """One firmware target of a platform."""
 
@@ -76,6 +92,10 @@ class ComponentProfile:
     """Expected seconds from submission to staged; sets the polling cadence and the ETA."""
     deadline_s: float = 7200.0
     """Hard limit of the same; then the outcome is reconciled from the inventory, never guessed."""
+    log: UpdateLog | None = None
+    """None: no log is known to tell. Then an image that may have come is never taken for absent."""
+    copies: tuple[str, ...] = ()
+    """Globs over inventory Ids that show other copies of the component (`Staging_BIOS`): one that changed speaks of an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,14 @@ from fleet.sim.fittings import Fittings
 from fleet.sim.host import Host, Power
 from fleet.sim.installer import Installer
 from fleet.sim.ledger import Ledger
+from fleet.sim.logging_habits import Logs
 from fleet.sim.media import Media
 from fleet.sim.message import Answer, Link, Request, Wire
 from fleet.sim.nodeos import NodeOs
 from fleet.sim.roots import Roots
 from fleet.sim.service import Service
 from fleet.sim.sessions import Sessions
-from fleet.sim.tasks import Tasks
+from fleet.sim.tasks import Task, Tasks
 from fleet.sim.updates import Updates
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,6 +111,9 @@ class Bmc:
         self.tasks = Tasks(
             box.dialect, durable=box.update.durable_tasks, stamp=self.stamp, salt=chance.randrange(10**9)
         )
+        self.last_restart = 0.0
+        self.logs = Logs(box.logs, stamp=self.stamp, uptime=self._uptime)
+        self.tasks.told = self._task_opened
         self.disk = Disk(f"{seed}/{spec.name}", spec.os)
         self.media = Media(box.media, self.agenda, registry=box.registry)
         self.installer = Installer(self)
@@ -126,7 +130,6 @@ class Bmc:
         self.updates = self._updates()
         self.phase = Phase.READY
         self.hmc_ready_at = 0.0
-        self.last_restart = 0.0
         self._boot_factor = chance.uniform(0.85, 1.15)
         self._boot_dues: list[Due] = []
         self._gone = False
@@ -156,6 +159,7 @@ class Bmc:
             faults=self.faults,
             ledger=self.ledger,
             roots=self.roots,
+            logs=self.logs,
             on_self_reset=lambda at: self.restart(at, "self"),
         )
 
@@ -193,6 +197,14 @@ class Bmc:
         """Simulated time as the BMC prints it."""
         return (self.epoch + timedelta(seconds=int(now))).isoformat(timespec="seconds")
 
+    def _uptime(self, now: float) -> str:
+        """Time since its last restart, as a BMC without a clock prints it (field guide headline 9)."""
+        return datetime.fromtimestamp(int(now - self.last_restart), UTC).isoformat(timespec="seconds")
+
+    def _task_opened(self, task: Task, now: float) -> None:
+        for habit in self.logs.habits:
+            habit.opened(task, now)
+
     def restart(self, now: float, kind: str, *, dark_s: float = 0.0) -> None:
         """The BMC restarts: sessions and tasks go, staged images for it come up. `dark_s`: no power for so long."""
         self._go_down(now, kind)
@@ -209,8 +221,10 @@ class Bmc:
         self._boot_dues = [self.agenda.add(now + 1.0, partial(self._enter, Phase.REFUSED), wakes=True)]
 
     def _come_up(self, now: float, dark_s: float) -> None:
-        self.firmware.activate(frozenset({Cause.BMC}))
+        changed = self.firmware.activate(frozenset({Cause.BMC}))
         self.last_restart = now + dark_s
+        for habit in self.logs.habits:
+            habit.restarted(changed, now + dark_s)
         if self.faults.take(Effect.LOGIN_CHANGES):
             self.sessions.change_password()
         versions = [self.firmware.shown(part) for part in self.box.parts if part.role == "bmc"]

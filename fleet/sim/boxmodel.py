@@ -16,6 +16,7 @@ from typing import Any, cast
 import yaml
 
 from fleet.sim.derived import RootModel, ethernet, root_models, root_resources
+from fleet.sim.eventlog import LogModel
 from fleet.sim.media import MediaModel
 from fleet.sim.powermodel import PowerModel, read_power
 
@@ -237,6 +238,7 @@ class BoxModel:
     hmc_prefixes: tuple[str, ...]
     """Resources that the baseboard's BMC serves: 404 until it is ready."""
     media: MediaModel
+    logs: tuple[LogModel, ...]
     gpus: GpuModel | None
     power: PowerModel
     roots: tuple[RootModel, ...] = ()
@@ -268,8 +270,7 @@ def box_names() -> tuple[str, ...]:
 
 def _documents() -> Iterator[dict[str, Any]]:
     """Every box, with what it takes over from another file (`like`) and each of its variants put in."""
-    for path in sorted(BOXES.glob("*.yaml")):
-        document = _complete(path)
+    for document in map(_complete, sorted(BOXES.glob("*.yaml"))):
         variants = document.pop("variants", ())
         yield document
         for variant in variants:
@@ -321,6 +322,7 @@ def _box(document: dict[str, Any]) -> BoxModel:
         resources=_compile(document["resources"] | _derived(document), document["model"]),
         hmc_prefixes=tuple(ROOT + path for path in document.get("hmc_prefixes", ())),
         media=_media(document["media"]),
+        logs=tuple(LogModel(path=ROOT + path, **raw) for path, raw in document.get("logs", {}).items()),
         gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
         power=read_power(document.get("power", {})),
         roots=root_models(document.get("roots_of_trust", ())),

@@ -22,6 +22,7 @@ class Effect(StrEnum):
     UPDATE_COMPLETES_CRITICAL = "update-completes-critical"
     UPDATE_STALLS = "update-stalls"
     TASK_VANISHES = "task-vanishes"
+    LOG_CLEARED = "log-cleared"
     VERSION_UNCHANGED = "version-unchanged"
     PARTIAL = "partial"
     SUBMIT_BUSY = "submit-busy"

@@ -147,6 +147,8 @@ class Service:
         if sessions.full(now) or faults.take(Effect.SESSIONS_EXHAUSTED):
             return self._no_session_left()
         session = sessions.create(user, str(body.get("Context") or ""), now)
+        for habit in self._bmc.logs.habits:
+            habit.logged_in(session, now)
         headers = (("Location", f"{SESSIONS}/{session.number}"), ("X-Auth-Token", session.token))
         return answer(201, self._tree.session(session), headers)
 
@@ -161,6 +163,8 @@ class Service:
         session = self._bmc.sessions.find(path.rpartition("/")[2]) if path.startswith(f"{SESSIONS}/") else None
         if session is not None:
             self._bmc.sessions.close(session)
+            for habit in self._bmc.logs.habits:
+                habit.logged_out(session, now)
             return Answer(status=204)
         if gone := self._bmc.sessions.accounts.delete(path, self._bmc.box.registry):
             return gone

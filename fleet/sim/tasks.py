@@ -74,6 +74,8 @@ class Tasks:
         self._salt = salt
         self._count = 0
         self.kept: dict[str, Task] = {}
+        self.told: Callable[[Task, float], None] = lambda _task, _now: None
+        """Called with each new task."""
 
     def open(self, name: str, now: float) -> Task:
         """Create a task."""
@@ -85,6 +87,7 @@ class Tasks:
             number = str(self._count - 1)
         task = Task(number=number, name=name, started=now)
         self.kept[number] = task
+        self.told(task, now)
         return task
 
     def forget(self, task: Task) -> None:

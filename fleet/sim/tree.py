@@ -34,6 +34,8 @@ class Tree:
         path = request.path.rstrip("/")
         if path == INVENTORY and list(words(request.query)) == ["$expand"] and self._bmc.box.expand_levels > 0:
             return self._inventory(path, now, expanded=True)  # the same bytes for all boxes that show the same (A.14)
+        if "$skip" in request.query and (page := self._bmc.logs.get(path, request.query)):
+            return page
         result = self.read(path, now, request.header("If-None-Match"))
         return self.queried(request, result, now) if request.query else result
 
@@ -66,7 +68,7 @@ class Tree:
             return self._inventory(path, now, expanded=False)
         if path.startswith((TASKS, MONITORS, JOBS)):
             return self._task(path, now)
-        return self._bmc.media.get(path) or self._user(path, if_none_match)
+        return self._bmc.media.get(path) or self._bmc.logs.get(path) or self._user(path, if_none_match)
 
     def _user(self, path: str, if_none_match: str) -> Answer:
         return self._account(path, if_none_match) if path.startswith(accounts.SERVICE) else self._sessions(path)

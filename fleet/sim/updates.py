@@ -10,6 +10,7 @@ from fleet.sim.faults import Effect, NodeFaults
 from fleet.sim.firmware import Firmware
 from fleet.sim.fwpkg import Package, PackageError, parse
 from fleet.sim.ledger import Ledger
+from fleet.sim.logging_habits import Logs
 from fleet.sim.message import message
 from fleet.sim.order import Order
 from fleet.sim.roots import Roots
@@ -60,6 +61,7 @@ class Updates:
         faults: NodeFaults,
         ledger: Ledger,
         roots: Roots,
+        logs: Logs,
         on_self_reset: Callable[[float], None],
     ) -> None:
         """`on_self_reset(at)`: the BMC restarts itself because of what was written."""
@@ -70,6 +72,7 @@ class Updates:
         self._faults = faults
         self._ledger = ledger
         self._roots = roots
+        self._logs = logs
         self._on_self_reset = on_self_reset
         self.running: Run | None = None
         self.held: Run | None = None
@@ -169,6 +172,8 @@ class Updates:
         run.task.messages.extend(skipped(skip) for skip in chosen.skipped)
         run.picks = chosen.picks
         run.error = run.error or self._fused(chosen)
+        if run.picks and not run.error:
+            self._note_arrival(run, now)
         if run.error:
             self._end(run, now, TaskState.EXCEPTION, "Critical", failed("VerificationFailed", run.error))
         elif not chosen.picks and not chosen.skipped:
@@ -186,6 +191,13 @@ class Updates:
             self.scheduled.append(run)
         else:
             self._write(run, now)
+
+    def _note_arrival(self, run: Run, now: float) -> None:
+        for habit in self._logs.habits:
+            habit.verified(run.picks, now)
+        items, versions = [pick.part.item for pick in run.picks], [pick.image.version for pick in run.picks]
+        if rule := self._faults.take(Effect.LOG_CLEARED, items=items, versions=versions):
+            self._agenda.add(now + rule.number("after_s", 60), lambda _: self._logs.clear())
 
     def _select(self, run: Run, package: Package) -> Selection:
         bad = self._faults.peek(Effect.BAD_IMAGE, versions=[image.version for image in package.images])
@@ -253,11 +265,13 @@ class Updates:
     def _begin(self, run: Run, pick: Pick, now: float) -> None:
         if run.package is not None:
             run.task.messages.append(transferring(pick))
+            for habit in self._logs.habits:
+                habit.begun(pick, now)
             self._firmware.begin(
                 pick.part, version=pick.image.version, sha256=run.package.sha256, request=run.request, now=now
             )
 
-    def _finish(self, run: Run, pick: Pick, _: float) -> None:
+    def _finish(self, run: Run, pick: Pick, now: float) -> None:
         part, version = pick.part, pick.image.version
         if part.item in run.lost:
             self._firmware.finish(part, stages=False)
@@ -265,6 +279,8 @@ class Updates:
         unchanged = self._faults.take(Effect.VERSION_UNCHANGED, items=(part.item,), versions=(version,))
         self._firmware.finish(part, stages=True, falls_back="image does not start" if unchanged else "")
         run.task.messages.append(applied(pick))
+        for habit in self._logs.habits:
+            habit.ended(pick, now)
         if Cause.AUTOMATIC in part.activates_on:
             self._firmware.activate_written([part.item])
         elif part.ending is Ending.AWAIT:
@@ -298,6 +314,8 @@ class Updates:
         self._stop(run)
         for pick in run.picks:
             self._firmware.finish(pick.part, stages=False)
+            for habit in self._logs.habits:
+                habit.failed(pick, now)
         self._end(run, now, TaskState.EXCEPTION, "Critical", failed("ApplyFailed", text, items[0]))
 
     def _stop(self, run: Run) -> None:

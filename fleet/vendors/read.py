@@ -18,6 +18,7 @@ from fleet.profile import (
     Setting,
     Timings,
     Trust,
+    UpdateLog,
 )
 from inventory.baseline import Activation
 from inventory.document import Value, read_document
@@ -94,9 +95,24 @@ def _component(reader: MappingReader) -> ComponentProfile:
         force=reader.choice("force", Force, default=_COMPONENT.force),
         flash_s=reader.duration_s("flash", default=_COMPONENT.flash_s),
         deadline_s=reader.duration_s("deadline", default=_COMPONENT.deadline_s),
+        log=_update_log(reader),
+        copies=reader.texts("copies", default=()),
     )
     reader.finish()
     return component
+
+
+def _update_log(parent: MappingReader) -> UpdateLog | None:
+    if "log" not in parent:
+        return None
+    reader = parent.mapping("log")
+    log = UpdateLog(
+        entries=reader.text("entries"),
+        tells=reader.texts("tells", default=()),
+        tells_version=reader.texts("tells_version", default=()),
+    )
+    reader.finish()
+    return log
 
 
 def _ac_cycle(parent: MappingReader) -> AcCycle | None:

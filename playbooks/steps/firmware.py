@@ -10,13 +10,14 @@ from functools import partial
 from fleet.activation import NotOffered, plan_activation
 from fleet.errors import NodeFault, Reason, Transient
 from fleet.events import Json
-from fleet.ports import BootMarker, Restarted, TaskPhase, TaskReading, UpdateOrder, UpdateReadiness
+from fleet.ports import BootMarker, Restarted, TaskPhase, TaskReading, UpdateOrder
 from fleet.recipe import GIVEN_UP
 from fleet.step import Deferred, Disrupts, Met, NodeContext, Unmet
 from fleet.target import Target
 from inventory.baseline import Activation, ComponentDiff
 from inventory.observed import FirmwareItem
 from playbooks.registry import step
+from playbooks.steps.arrived import find_submission, standing
 from playbooks.steps.hosts import post_left_s, post_over
 from playbooks.steps.power import ACTIONS, cycle_ac
 from playbooks.steps.slots import at_rest, hold_copies
@@ -78,7 +79,7 @@ class FirmwareUpdate:
             await ctx.require_identity()
             await ctx.require_drained()
             seen = {"known_tasks": list(readiness.known_tasks), "marker": await marker_json(ctx)}
-            return seen | ({"slots": slots} if slots else {})
+            return seen | await standing(ctx, target) | ({"slots": slots} if slots else {})
 
         async def prepare() -> Json:
             await turn.come()
@@ -103,7 +104,7 @@ class FirmwareUpdate:
             return {"task": submission.task, "note": submission.note, "at": ctx.clock.now(), **born}
 
         async def reconcile(intent: Json) -> Json | None:
-            return await _find_submission(ctx, target, intent, staged_over=bool(self.always))
+            return await find_submission(ctx, target, intent, staged_over=bool(self.always))
 
         async with Turn(ctx) as turn:
             return await ctx.once("submit", act, prepare=prepare, reconcile=reconcile)
@@ -124,50 +125,6 @@ async def _restore_soon(ctx: NodeContext) -> None:
         await ctx.bmc.restore_force_flag()
     except (Transient, NodeFault) as later:
         ctx.progress(None, f"ForceUpdate is not set back yet: {later}")
-
-
-async def _find_submission(ctx: NodeContext, target: Target, intent: Json, *, staged_over: bool) -> Json | None:
-    """Did the announced image arrive? Tasks and versions, read three times, decide; otherwise a person does.
-
-    `staged_over`: the wanted version ran before already, under another image that waits; then versions prove nothing.
-    """
-    timings = ctx.bmc.profile.timings
-    at, looked = float(intent["at"]), ctx.clock.now()
-    for _ in range(timings.settle_reads):
-        readiness = await _patiently(ctx)
-        new = [task for task in readiness.known_tasks if task not in intent["known_tasks"]]
-        if new:
-            return {"task": new[-1], "note": "found by reading the tasks", "at": at}
-        if not staged_over and target.diff((await ctx.observe()).items).met:
-            return {"task": None, "note": "the wanted version is there already", "at": at}
-        await ctx.clock.sleep(timings.settle_interval_s)
-    kept_s = ctx.bmc.profile.quirks.tasks_kept_s
-    same_boot = await ctx.restarted_since(BootMarker(**intent["marker"])) is Restarted.NO
-    if same_boot and looked - at < kept_s:
-        return None
-    lost = (
-        f"a task that ended may be listed no longer (kept {kept_s:.0f} s)"
-        if same_boot
-        else "the BMC may have restarted since"
-    )
-    raise NodeFault(
-        Reason.OUTCOME_UNKNOWN,
-        f"{target.component}: the image may or may not have arrived: {lost}; read slots and logs before flashing again",
-    )
-
-
-async def _patiently(ctx: NodeContext) -> UpdateReadiness:
-    """What the update service does, waiting for an answer as long as resources may be stubs."""
-    give_up = ctx.clock.now() + _SETTLE_S
-    while True:
-        try:
-            return await ctx.bmc.readiness()
-        except Transient as transient:
-            if ctx.clock.now() >= give_up:
-                raise NodeFault(
-                    Reason.OUTCOME_UNKNOWN, f"the BMC does not say what it is doing: {transient}"
-                ) from transient
-            await ctx.clock.sleep(30.0)
 
 
 async def _follow(ctx: NodeContext, target: Target, submitted: Json, *, staged_over: bool) -> str:

@@ -10,6 +10,9 @@ from itertools import count
 from fleet.errors import NodeFault, OutcomeUnknown, Reason, Transient
 from fleet.ports import (
     BootMarker,
+    LogMark,
+    LogSays,
+    LogVerdict,
     PowerAction,
     PowerState,
     Restarted,
@@ -313,6 +316,16 @@ class ModelBmc:
             messages=(),
             activation="",
         )
+
+    async def log_mark(self, component: str) -> LogMark:
+        """See fleet.ports.KeepsLog.log_mark."""
+        return LogMark(last=len((await self._request()).flashes), print=component)
+
+    async def log_since(self, component: str, mark: LogMark, versions: frozenset[str]) -> LogVerdict:
+        """See fleet.ports.KeepsLog.log_since: every image that arrived is told."""
+        later = (await self._request()).flashes[mark.last :]
+        told = any(flash == f"{component} {version}" for flash in later for version in versions)
+        return LogVerdict(says=LogSays.TOLD if told else LogSays.SILENT, why="the model's log")
 
     async def read_task(self, uri: str) -> TaskReading | None:
         """See fleet.ports.Bmc.read_task."""

@@ -9,6 +9,7 @@ from fleet.drivers.redfish import (
     boot,
     condition,
     document,
+    eventlog,
     firmware,
     following,
     layout,
@@ -31,6 +32,9 @@ from fleet.limits import Transfers
 from fleet.ports import (
     BootMarker,
     Condition,
+    LogMark,
+    LogSays,
+    LogVerdict,
     PowerAction,
     PowerState,
     Restarted,
@@ -215,6 +219,18 @@ class RedfishBmc:
         """See `fleet.ports.Bmc.read_task`."""
         reply = await self._access.find(uri)
         return None if reply is None else tasks.read(uri, reply.body, self._profile.quirks)
+
+    async def log_mark(self, component: str) -> LogMark | None:
+        """See `fleet.ports.KeepsLog.log_mark`."""
+        log = self._profile.components[component].log
+        return None if log is None else await eventlog.mark(self._access, log)
+
+    async def log_since(self, component: str, mark: LogMark, versions: frozenset[str]) -> LogVerdict:
+        """See `fleet.ports.KeepsLog.log_since`."""
+        log = self._profile.components[component].log
+        if log is None:
+            return LogVerdict(says=LogSays.CANNOT_TELL, why="no log of it is known to tell of this component")
+        return await eventlog.since(self._access, log, mark, versions)
 
     async def power(self, action: PowerAction) -> None:
         """See `fleet.ports.Bmc.power`."""

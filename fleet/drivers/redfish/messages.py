@@ -85,6 +85,11 @@ def of_reply(document: Document) -> tuple[Message, ...]:
     return (Message(id=_last(full_id), full_id=full_id, message=words, severity="", resolution="", args=()),)
 
 
+def of_entries(documents: tuple[Document, ...]) -> tuple[Message, ...]:
+    """What log entries say: a LogEntry has a Message's properties."""
+    return tuple(_messages(documents))
+
+
 def sentence(found: tuple[Message, ...]) -> str:
     """The first messages in one line, for an error's text."""
     return "; ".join(str(message) for message in found[:3])
