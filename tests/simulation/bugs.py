@@ -1,28 +1,8 @@
 # ruff: noqa: E501 (lines of the product stand as they are)
 """The planted bugs: what each does, and the lines that it replaces. See simulation.planted."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One replacement; `old` stands exactly once in the file."""
-
-    path: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bug:
-    """One planted bug."""
-
-    name: str
-    why: str
-    edits: tuple[Edit, ...]
-    first: int = 0
-    """The seed to begin with: where rare things are drawn, those before it catch nothing."""
-
+from simulation.bug import Bug, Edit
+from simulation.doubts import DOUBTS
 
 PLANTED: tuple[Bug, ...] = (
     Bug(
@@ -537,4 +517,5 @@ PLANTED: tuple[Bug, ...] = (
         ),
         first=5055,
     ),
+    *DOUBTS,
 )

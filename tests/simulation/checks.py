@@ -278,7 +278,7 @@ def _image(history: History, node: str, digest: str, at: float, versions: Mappin
         yield f"{node}: the image {key} {which} was sent while the node {'goes back' if back else 'goes forward'}"
     if which == OLD and not history.drawing.wanted.previous:
         yield f"{node}: sent back to {key} {which}, which nobody allowed"
-    now, stone = versions[part.item], history.drawing.wanted.stone and key == "bmc"
+    now, stone = versions[part.item], key in history.drawing.wanted.stones
     if which == NEW and stone and now == part.versions[OLD]:
         yield f"{node}: {key} {which} was sent although it runs {now}: it must pass over {part.versions[MIDDLE]}"
 

@@ -82,6 +82,9 @@ class Sum:
     deaths: int = 0
     spoiled: int = 0
     effects: int = 0
+    unanswered: int = 0
+    doubtful: int = 0
+    """Seeds with such images."""
     nodes: int = 0
     field_s: float = 0.0
     failed: list[Result] = field(default_factory=list)
@@ -94,6 +97,8 @@ class Sum:
         self.deaths += result.deaths
         self.spoiled += result.spoiled
         self.effects += result.effects
+        self.unanswered += result.unanswered
+        self.doubtful += result.unanswered > 0
         self.nodes += result.nodes
         self.field_s += result.field_s
         if result.violations:
@@ -112,7 +117,8 @@ def soak(seeds: range, jobs: int) -> int:
     print(
         f"simulation: seeds {total.seeds} ({seeds.start} to {seeds.stop - 1}), histories {total.histories}, nodes {total.nodes},"
         f" processes {total.processes}, crashes {total.deaths}, requests or replies lost {total.spoiled},"
-        f" effects on machines {total.effects}, simulated hours {total.field_s / 3600:,.0f},"
+        f" effects on machines {total.effects}, images that came unanswered and without a task {total.unanswered} (in"
+        f" {total.doubtful} seeds), simulated hours {total.field_s / 3600:,.0f},"
         f" wall {wall_s:.0f} s ({total.histories / wall_s:.1f} histories/s on {jobs} processes),"
         f" violations {sum(len(result.violations) for result in total.failed)}"
     )

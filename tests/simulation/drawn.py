@@ -1,84 +1,18 @@
 """What a seed draws: a hall, a goal, a pace, and everything that goes wrong. Pure; one seed, one drawing."""
 
 import random
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from fleet.policy.spec import OnFailure, RolloutSpec
 from fleet.policy.window import DAYS, Window
-from fleet.sim.faults import FaultBook, read_faults
+from fleet.sim.faults import read_faults
 from fleet.twin.clock import START
 from inventory.model import Bmc, CredentialId, FeedId, Node, NodeId, RackId
+from simulation.drawing import Ask, Death, Drawing, Swap, When
 from simulation.goods import DELL, DGX, MIDDLE, NEW, OLD, PARTS, SMC, Wanted
+from simulation.harder import harder
 
 _HOUR_S = 3600.0
-
-
-class When(StrEnum):
-    """Where a process dies."""
-
-    APPEND_LOST = "append-lost"
-    """At an append to the journal that does not become durable."""
-    APPEND_KEPT = "append-kept"
-    """At an append that does, and of which nobody hears."""
-    REQUEST_UNSENT = "request-unsent"
-    REQUEST_SERVED = "request-served"
-    """The BMC did what it was asked; the answer finds nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """One process's end by kill -9; `number` counts its appends or its requests from 1."""
-
-    when: When
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Somebody asks for something `at` field seconds after the plan was made."""
-
-    at: float
-    what: str
-    """pause, resume, abort, approve; `stop`: SIGTERM; `again`: a second process is started beside the first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """From `at` on another machine answers at the address of `node`."""
-
-    at: float
-    node: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """All of it."""
-
-    seed: int
-    nodes: tuple[Node, ...]
-    versions: dict[str, dict[str, str]]
-    """Node -> part -> version at the start."""
-    wanted: Wanted
-    spec: RolloutSpec
-    patient: bool
-    """Whether a process waits for its window."""
-    faults: FaultBook
-    faults_plain: tuple[dict[str, Any], ...]
-    deaths: tuple[Death, ...]
-    """Of the first processes, one each."""
-    full: dict[int, int] = field(default_factory=dict)
-    """Process -> the append from which the disk is full; it has room again for the next process."""
-    away_s: tuple[float, ...] = ()
-    """Between a process's end and the next one's start."""
-    lost: float = 0.0
-    """Share of requests that the network spoils, for the first `rough_s`."""
-    rough_s: float = 0.0
-    asks: tuple[Ask, ...] = ()
-    swap: Swap | None = None
-    steady: bool = False
-    """Nothing that is drawn depends on when it is met: the end must be the same without the deaths (I13)."""
 
 
 _STEADY: tuple[dict[str, Any], ...] = (
@@ -150,7 +84,7 @@ def draw(seed: int) -> Drawing:
     )
     wanted = Wanted(
         keys=chance.choice((("bmc",), ("bios",), ("bmc", "bios"), ("bios", "bmc"))),
-        stone=chance.random() < 0.2,
+        stones=("bmc",) if chance.random() < 0.2 else (),
         previous=chance.random() < 0.8,
         ac=chance.random() < 0.3,
     )
@@ -158,7 +92,7 @@ def draw(seed: int) -> Drawing:
     if not steady and chance.random() < 0.15:
         plain = _lie(chance, wanted)
     waves = _waves(chance, count)
-    return Drawing(
+    drawing = Drawing(
         seed=seed,
         nodes=nodes,
         versions={str(node.id): _start(chance, node.model, wanted) for node in nodes},
@@ -176,6 +110,7 @@ def draw(seed: int) -> Drawing:
         swap=None if steady or chance.random() < 0.9 else Swap(chance.uniform(0, 3000), str(chance.choice(nodes).id)),
         steady=steady,
     )
+    return harder(drawing)
 
 
 def _models(chance: random.Random) -> list[str]:
@@ -248,8 +183,11 @@ def _lie(chance: random.Random, wanted: Wanted) -> list[dict[str, Any]]:
     return rules
 
 
+_ANYWHERE = (When.APPEND_LOST, When.APPEND_KEPT, When.REQUEST_UNSENT, When.REQUEST_SERVED)
+
+
 def _death(chance: random.Random) -> Death:
-    when = chance.choice(tuple(When))
+    when = chance.choice(_ANYWHERE)
     most = 60 if when in {When.APPEND_LOST, When.APPEND_KEPT} else 400
     return Death(when, int(chance.triangular(1, most, 1)))
 

@@ -119,8 +119,8 @@ class Wanted:
 
     keys: tuple[str, ...]
     """bmc, bios, or both."""
-    stone: bool
-    """Whether the BMC's firmware must pass over MIDDLE."""
+    stones: tuple[str, ...]
+    """Keys of which the firmware must pass over MIDDLE."""
     previous: bool
     """Whether there is an image to go back to."""
     ac: bool
@@ -140,7 +140,7 @@ class Wanted:
         part = PARTS[model][key]
         path, sha256 = image(model, key, NEW)
         stones: tuple[SteppingStone, ...] = ()
-        if self.stone and key == "bmc":
+        if key in self.stones:
             middle, digest = image(model, key, MIDDLE)
             version = part.versions[MIDDLE]
             want = (ItemWant(pattern=part.shown, version=version),)

@@ -22,7 +22,7 @@ from fleet.state import ENDED, RolloutState, RolloutStatus, replay
 from fleet.twin.clock import VirtualClock
 from fleet.twin.hall import TwinHall, TwinSpec, in_twin
 from inventory.model import Node
-from simulation.drawn import Drawing
+from simulation.drawing import Drawing
 from simulation.goods import directory
 from simulation.process import Crash, KeptJournal, Network, Process, named
 from simulation.running import ROLLOUT, Running

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from simulation.bugs import PLANTED, Bug
+from simulation.bug import Bug
+from simulation.bugs import PLANTED
 
 __all__ = ["MOST", "PLANTED", "Bug", "Hunt", "copied", "hunted"]
 

@@ -16,10 +16,14 @@ from fleet.events import Event, Recorded, RolloutId
 from fleet.journal.port import SessionRow
 from fleet.twin.clock import VirtualClock
 from fleet.twin.journal import MemoryJournal
-from simulation.drawn import Death, When
+from simulation.drawing import Death, When
 
 WHO = "X-Simulated-Process"
 """Header that tells the witness in a BMC whose request it is; a BMC makes nothing of it."""
+
+
+_UPDATES = "/UpdateService/"
+"""Part of every path to which an image is handed over."""
 
 
 class Crash(BaseException):
@@ -37,6 +41,8 @@ class Process:
     alive: bool = True
     appends: int = 0
     requests: int = 0
+    images: int = 0
+    """Requests that hand over an image."""
     died: "asyncio.Event" = field(default_factory=asyncio.Event)
 
     def must_live(self) -> None:
@@ -159,9 +165,9 @@ class RoughTransport:
     def request(self, method: str, url: URL, **options: Any) -> "_Exchange":
         """See HttpTransport.request."""
         headers = {**(options.get("headers") or {}), WHO: str(self._process.number)}
-        return _Exchange(
-            self._inner.request(method, url, **{**options, "headers": headers}), self._process, self._network
-        )
+        inner = self._inner.request(method, url, **{**options, "headers": headers})
+        image = method == "POST" and _UPDATES in url.path
+        return _Exchange(inner, self._process, self._network, image=image)
 
     async def drop(self) -> None:
         """See HttpTransport.drop."""
@@ -172,17 +178,19 @@ class RoughTransport:
 
 
 class _Exchange:
-    def __init__(self, inner: Any, process: Process, network: Network) -> None:
+    def __init__(self, inner: Any, process: Process, network: Network, *, image: bool) -> None:
         self._inner = inner
         self._process = process
         self._network = network
+        self._image = image
 
     async def __aenter__(self) -> Any:
         process = self._process
         process.must_live()
         process.requests += 1
-        number = process.requests
-        if process.ends_at(When.REQUEST_UNSENT, number):
+        process.images += self._image
+        number, image = process.requests, process.images if self._image else 0
+        if process.ends_at(When.REQUEST_UNSENT, number) or process.ends_at(When.IMAGE_UNSENT, image):
             process.kill()
             raise Crash
         spoiled = self._network.next()
@@ -191,7 +199,7 @@ class _Exchange:
         if spoiled == "reset":
             raise LinkLost("the simulated network lost the request")
         response = await self._inner.__aenter__()
-        if process.ends_at(When.REQUEST_SERVED, number):
+        if process.ends_at(When.REQUEST_SERVED, number) or process.ends_at(When.IMAGE_SERVED, image):
             process.kill()
         if spoiled or not process.alive:
             await self._inner.__aexit__(None, None, None)

@@ -27,7 +27,7 @@ from fleet.twin.hall import credential, in_twin
 from fleet.vendors import load_profiles
 from inventory.exporters.snapshot import Origin
 from playbooks.registry import make
-from simulation.drawn import Ask, Drawing
+from simulation.drawing import Ask, Drawing
 from simulation.process import DyingClock, OpenJournal, Process, RoughTransport
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from fleet import events as ev
 from simulation.checks import alike, violations
 from simulation.drawn import draw
 from simulation.history import History, play
@@ -21,6 +22,8 @@ class Result:
     nodes: int
     processes: int
     effects: int
+    unanswered: int
+    """Images that came, whose process died or heard nothing, and of which no task told."""
 
 
 def tried(seed: int) -> Result:
@@ -37,7 +40,26 @@ def tried(seed: int) -> Result:
         nodes=len(history.drawing.nodes),
         processes=len(history.ends),
         effects=len(history.witness.done),
+        unanswered=unanswered(history),
     )
+
+
+def unanswered(history: History) -> int:
+    """Images that came, whose answer nobody heard, and that no task told of: log, versions or a person had to decide."""
+    came = {(done.node, done.announced) for done in history.witness.done if done.what == "submit"}
+    open_intents: dict[tuple[str, str], int] = {}
+    doubted: set[tuple[str, int]] = set()
+    for item in history.recorded:
+        match item.event:
+            case ev.IntentRecorded(node=node, effect=effect):
+                open_intents[node, effect] = item.seq
+            case ev.NodeUncertain(node=node, effect=effect):
+                doubted.add((node, open_intents[node, effect]))
+            case ev.EffectRecorded(node=node, effect=effect, result=result) if result.get("task"):
+                doubted.discard((node, open_intents[node, effect]))
+            case _:
+                pass
+    return len(came & doubted)
 
 
 def judged(seed: int) -> tuple[History, list[str], int]:
