@@ -154,15 +154,15 @@ class Logs:
         self, models: Iterable[LogModel], *, stamp: Callable[[float], str], uptime: Callable[[float], str]
     ) -> None:
         """`stamp`: simulated time -> text by the BMC's clock; `uptime`: the same by one that starts at 1970 with the BMC."""
-        self._logs = [EventLog(model, uptime if model.habit == "hgx" else stamp) for model in models]
-        self.habits = [_HABITS[log.model.habit](log) for log in self._logs]
-        for log in self._logs:  # these machines have lived for a while, and were updated before
+        self.all = [EventLog(model, uptime if model.habit == "hgx" else stamp) for model in models]
+        self.habits = [_HABITS[log.model.habit](log) for log in self.all]
+        for log in self.all:  # these machines have lived for a while, and were updated before
             for said in _PAST[log.model.habit]:
                 log.write(0.0, said)
 
     def clear(self) -> None:
         """Somebody clears all of them."""
-        for log in self._logs:
+        for log in self.all:
             log.clear()
 
     def get(self, path: str, query: str = "") -> Answer | None:
@@ -170,11 +170,11 @@ class Logs:
         if "/LogServices" not in path:
             return None
         skip = words(query).get("$skip", "0")
-        found = (log.get(path, int(skip) if skip.isdecimal() else 0) for log in self._logs)
+        found = (log.get(path, int(skip) if skip.isdecimal() else 0) for log in self.all)
         return next((each for each in found if each is not None), None) or self._listed(path)
 
     def _listed(self, path: str) -> Answer | None:
-        members = [log.model.path for log in self._logs if log.model.path.rpartition("/")[0] == path]
+        members = [log.model.path for log in self.all if log.model.path.rpartition("/")[0] == path]
         if not members:
             return None
         document = {

@@ -222,11 +222,13 @@ class RedfishBmc:
 
     async def log_mark(self, component: str) -> LogMark | None:
         """See `fleet.ports.KeepsLog.log_mark`."""
+        await self.connect()
         log = self._profile.components[component].log
         return None if log is None else await eventlog.mark(self._access, log)
 
     async def log_since(self, component: str, mark: LogMark, versions: frozenset[str]) -> LogVerdict:
         """See `fleet.ports.KeepsLog.log_since`."""
+        await self.connect()
         log = self._profile.components[component].log
         if log is None:
             return LogVerdict(says=LogSays.CANNOT_TELL, why="no log of it is known to tell of this component")

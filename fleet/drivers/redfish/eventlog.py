@@ -44,7 +44,7 @@ async def mark(access: Access, log: UpdateLog) -> LogMark | None:
         entries = await _entries(access, log, lambda _: True)
     except (Unusable, Transient, NodeFault):
         return None
-    newest = max(entries, key=lambda entry: entry.number, default=None)
+    newest = max(entries, key=lambda each: each.number, default=None)
     return None if newest is None else LogMark(last=newest.number, print=newest.print)
 
 
@@ -64,12 +64,12 @@ async def since(access: Access, log: UpdateLog, mark: LogMark, versions: frozens
 
 def judged(entries: Sequence[Entry], mark: LogMark, log: UpdateLog, versions: frozenset[str]) -> LogVerdict:
     """The same of entries that were read. Pure."""
-    whole = any(entry.number == mark.last and entry.print == mark.print for entry in entries)
-    later = [entry for entry in entries if entry.number > mark.last] if whole else list(entries)
-    spoken = [entry for entry in later if _matches(entry, (*log.tells, *log.tells_version))]
-    for entry in spoken:
-        if _matches(entry, log.tells) or versions & set(entry.said.args):
-            return LogVerdict(says=LogSays.TOLD, why=f"log entry {entry.number}, {entry.said}")
+    whole = any(each.number == mark.last and each.print == mark.print for each in entries)
+    later = [each for each in entries if each.number > mark.last] if whole else list(entries)
+    spoken = [each for each in later if _matches(each, (*log.tells, *log.tells_version))]
+    for each in spoken:
+        if _matches(each, log.tells) or versions & set(each.said.args):
+            return LogVerdict(says=LogSays.TOLD, why=f"log entry {each.number}, {each.said}")
     if spoken:
         return LogVerdict(
             says=LogSays.CANNOT_TELL, why=f"its log speaks of another image: entry {spoken[0].number}, {spoken[0].said}"
@@ -87,12 +87,12 @@ def judged(entries: Sequence[Entry], mark: LogMark, log: UpdateLog, versions: fr
 
 def _told_before(entries: Sequence[Entry], mark: LogMark, log: UpdateLog) -> bool:
     globs = (*log.tells, *log.tells_version)
-    return any(entry.number <= mark.last and _matches(entry, globs) for entry in entries)
+    return any(each.number <= mark.last and _matches(each, globs) for each in entries)
 
 
-def _matches(entry: Entry, globs: Sequence[str]) -> bool:
+def _matches(found: Entry, globs: Sequence[str]) -> bool:
     # MessageArgs come in either order, and the registry's name and version differ (field guide headline 6, 1.4).
-    text = f"{entry.said.id}: {entry.said.message}"
+    text = f"{found.said.id}: {found.said.message}"
     return any(fnmatchcase(text, glob) for glob in globs)
 
 
@@ -101,7 +101,7 @@ async def _entries(access: Access, log: UpdateLog, enough: Callable[[Sequence[En
     found: list[Entry] = []
     page = await access.get(log.entries)
     for _ in range(MAX_PAGES):
-        found += [_entry(member) for member in document.objects(page, "Members")]
+        found += [entry(member) for member in document.objects(page, "Members")]
         following = document.path_of(page.get("Members@odata.nextLink") or page.get("@odata.nextLink"))
         if not following or (_falls(found) and enough(found)):
             return found
@@ -110,11 +110,12 @@ async def _entries(access: Access, log: UpdateLog, enough: Callable[[Sequence[En
 
 
 def _falls(entries: Sequence[Entry]) -> bool:
-    numbers = [entry.number for entry in entries]
+    numbers = [each.number for each in entries]
     return len(numbers) > 1 and all(before > after for before, after in pairwise(numbers))
 
 
-def _entry(member: Document) -> Entry:
+def entry(member: Document) -> Entry:
+    """One LogEntry. Raises Unusable."""
     number = document.text(member, "Id")
     if not number.isdecimal() or "MessageId" not in member:
         raise Unusable("its log lists entries without their numbers, or without what they say")
