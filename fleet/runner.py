@@ -264,7 +264,8 @@ class NodeRun:
             StepSpec(UPDATE, {"target": back[component], "always": "staged" if staged else ""})
             for component, staged in self._touched().items()
         ]
-        specs.append(StepSpec(ACTIVATE, {"block": "back"}))
+        staged = any(self._touched().values())
+        specs.append(StepSpec(ACTIVATE, {"block": "back", **({"always": "staged"} if staged else {})}))
         specs.extend(spec for spec in self._recipe.steps if spec.name == COMMIT)
         if self._ctx.pushed():
             specs.append(StepSpec(RESTORE_PORTS))

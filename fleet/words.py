@@ -98,6 +98,7 @@ _EFFECTS: Mapping[str, str] = {
     "restore-policy-off": "let its host stay off when AC returns",
     "restore-policy-back": "put PowerRestorePolicy back to what it was",
     "given-up": "note that its image may wait although its task was given up",
+    "activated": "note that what waited for a reset is in force",
     "outlet-draw": "read what its outlets deliver",
     "outlets-restored": "give the AC cycle up and switch its outlets on again",
     "drain": "drain the node",

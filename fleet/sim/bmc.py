@@ -354,6 +354,7 @@ class Bmc:
         return {
             "model": self.spec.model,
             "items": items,
+            "scheduled": [pick.part.item for run in self.updates.scheduled for pick in run.picks],
             "power_cuts_in_flash": ledger.power_cuts_in_flash,
             "interrupted_posts": ledger.interrupted_posts,
             "bricked": ledger.bricked,

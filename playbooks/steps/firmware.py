@@ -30,6 +30,8 @@ _POLL_S = (15.0, 90.0)
 """Between two looks at a task: seldom in the middle of a flash, often near its expected end (field guide B.22)."""
 _GIVEN_UP = "Cancelled"
 """bmcweb's watchdog says so after 5 minutes without progress, while the flash may go on (field guide 1.3, F09)."""
+ACTED = "activated"
+"""Effect that the journal knows an activation by whose versions cannot tell."""
 _SETTLE_S = 600.0
 """Resources may be stubs for this long after a reset (F39), and versions old."""
 
@@ -221,6 +223,8 @@ class FirmwareActivate:
 
     block: str
     """Which block of updates this closes."""
+    always: str = ""
+    """Non-empty: act even where the running versions are right, because other images wait under those that were handed over."""
     disrupts: Disrupts = Disrupts.NODE
 
     async def check(self, ctx: NodeContext) -> Met | Unmet:
@@ -228,6 +232,8 @@ class FirmwareActivate:
         flashed = ctx.flashed()
         if not flashed:
             return Met("nothing was flashed")
+        if self.always and not ctx.announced(ACTED):
+            return Unmet(f"{', '.join(flashed)}: what waits for the next reset is not in force yet")
         timings = ctx.bmc.profile.timings
         for read in range(timings.settle_reads):
             if read:
@@ -250,10 +256,15 @@ class FirmwareActivate:
         for action in actions:
             # Never cut power or reset a BMC while anything may be flashing (field guide B.7).
             await calm(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
-            if action is Activation.AC_CYCLE:
+            if action is Activation.AC_CYCLE and not self.always:
                 await cycle_ac(ctx, partial(_by_another, ctx, flashed))
             else:
                 await ACTIONS[action](ctx)
+        if self.always:
+            # The versions were right before: nothing in them tells when all that waited is written (Dell: in the next POST).
+            await ctx.clock.sleep(post_left_s(ctx))
+            await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
+            await ctx.once(ACTED, _noted, prepare=_noted, reconcile=_noted)
         # A BIOS shows its version when its first POST is over, not before (F44; field guide 1.10, 1.14).
         give_up = ctx.clock.now() + post_left_s(ctx) + _SETTLE_S
         while ctx.clock.now() < give_up:

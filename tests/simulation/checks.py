@@ -249,6 +249,8 @@ def _not_so(history: History, name: str, status: str) -> Iterator[str]:
             yield f"{key} runs {item['active']}, not {wanted}"
         if item["staged"] not in {None, item["active"]}:
             yield f"{key} {item['staged']} waits for the next reset"
+    if box["scheduled"]:
+        yield f"images for {box['scheduled']} wait to be written at the next reset"
     # To Redfish, a machine that hangs in POST with its old version looks as before.
     if box["bricked"] and status == "confirmed":
         yield f"it is bricked: {box['bricked']}"

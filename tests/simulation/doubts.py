@@ -62,6 +62,12 @@ DOUBTS: tuple[Bug, ...] = (
     Bug(
         name="way-back-unactivated",
         why="the way back ends when the old image is handed over",
-        edits=(Edit("fleet/runner.py", '        specs.append(StepSpec(ACTIVATE, {"block": "back"}))\n', ""),),
+        edits=(
+            Edit(
+                "fleet/runner.py",
+                '        specs.append(StepSpec(ACTIVATE, {"block": "back", **({"always": "staged"} if staged else {})}))\n',
+                "",
+            ),
+        ),
     ),
 )

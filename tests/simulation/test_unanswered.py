@@ -1,5 +1,6 @@
 """An image is handed over, the process dies before the answer, and the BMC forgets the task (or never got the image)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +21,8 @@ LONG_S = 3000.0
 """Longer than any flash."""
 
 
-def lived(model: str, key: str, when: When, *rules: dict[str, Any], away_s: float = LONG_S) -> History:
-    """One node, one image; its first process dies there, the next one comes `away_s` later."""
+def drawn(model: str, keys: tuple[str, ...], rules: tuple[dict[str, Any], ...], on_failure: OnFailure) -> Drawing:
+    """One node as it left the factory, and nothing else that could go wrong."""
     node = Node(
         id=NodeId("n1"),
         model=model,
@@ -30,23 +31,24 @@ def lived(model: str, key: str, when: When, *rules: dict[str, Any], away_s: floa
         feeds=(FeedId("A"),),
         bmc=Bmc(address="10.9.0.1", port=443, credential=CredentialId("operators")),
     )
-    part = PARTS[model][key]
-    spec = RolloutSpec(
-        waves=(1,), max_in_flight=1, rack=None, failure_budget=1, on_failure=OnFailure.QUARANTINE, bake_s=0
-    )
-    drawing = Drawing(
+    spec = RolloutSpec(waves=(1,), max_in_flight=1, rack=None, failure_budget=1, on_failure=on_failure, bake_s=0)
+    return Drawing(
         seed=1,
         nodes=(node,),
-        versions={"n1": {part.item: part.versions[OLD]}},
-        wanted=Wanted(keys=(key,), stones=(), previous=False, ac=False),
+        versions={"n1": {PARTS[model][key].item: PARTS[model][key].versions[OLD] for key in keys}},
+        wanted=Wanted(keys=keys, stones=(), previous=on_failure is OnFailure.ROLL_BACK_NODE, ac=False),
         spec=spec,
         patient=False,
         faults=read_faults({"faults": "test", "rules": list(rules)}, "test"),
         faults_plain=rules,
-        deaths=(Death(when, 1),),
-        away_s=(away_s,),
+        deaths=(),
     )
-    history = play(drawing)
+
+
+def lived(model: str, key: str, when: When, *rules: dict[str, Any], away_s: float = LONG_S) -> History:
+    """One image; its first process dies there, the next one comes `away_s` later."""
+    drawing = drawn(model, (key,), rules, OnFailure.QUARANTINE)
+    history = play(replace(drawing, deaths=(Death(when, 1),), away_s=(away_s,)))
     assert not violations(history)
     assert history.deaths == 1
     return history
@@ -127,3 +129,24 @@ def test_without_a_log_that_tells_a_person_looks() -> None:
         history = lived(SMC, "bmc", when, FORGETS, fails, away_s=300.0)
         assert end(history) == ("quarantined", "outcome-unknown")
         assert submissions(history) == (when is When.IMAGE_SERVED)
+
+
+@pytest.mark.parametrize("keys", [("bios", "bmc"), ("bmc", "bios")])
+@pytest.mark.parametrize("model", [DGX, SMC, DELL])
+def test_the_way_back_leaves_nothing_that_waits(model: str, keys: tuple[str, ...]) -> None:
+    """The second component fails: what was handed over of the first is flashed over, and brought into force.
+
+    An iDRAC writes a BIOS at the next host reset; until then the old version runs, whatever is scheduled.
+    """
+    fails = {
+        "name": "fails",
+        "effect": "update-fails",
+        "times": "always",
+        "select": {"component": PARTS[model][keys[1]].item},
+    }
+    history = play(drawn(model, keys, (fails,), OnFailure.ROLL_BACK_NODE))
+    assert not violations(history)
+    assert end(history)[0] == "rolled-back"
+    assert history.truth["nodes"]["n1"]["scheduled"] == []
+    activated = "back 3 firmware.activate back staged"
+    assert history.state.nodes["n1"].steps[activated] == "done"
