@@ -151,15 +151,24 @@ class Context:
 
     def flashed(self) -> dict[str, Target]:
         """Handed over since the last activation: from what the journal says, not from memory."""
-        waiting: dict[str, Target] = {}
+        targets = [self._targets[str(spec.args["target"])] for _, spec in self._handed_over()]
+        return {target.component: target for target in targets}
+
+    def flash_tasks(self) -> tuple[str, ...]:
+        """See fleet.step.NodeContext."""
+        effects = [self.state.effects.get(f"{key}/submit") for key, _ in self._handed_over()]
+        tasks = [effect.result.get("task") for effect in effects if effect is not None and effect.result is not None]
+        return tuple(task for task in tasks if task)
+
+    def _handed_over(self) -> list[tuple[str, StepSpec]]:
+        waiting: list[tuple[str, StepSpec]] = []
         for key, spec in self._steps:
             if key == self._key:
                 break
             if spec.name == ACTIVATE:
                 waiting.clear()
             elif spec.name == UPDATE and self.state.steps.get(key) == "deferred":
-                target = self._targets[str(spec.args["target"])]
-                waiting[target.component] = target
+                waiting.append((key, spec))
         return waiting
 
     async def observe(self) -> Observation:

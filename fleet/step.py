@@ -117,6 +117,9 @@ class NodeContext(Protocol):
     def flashed(self) -> Mapping[str, Target]:
         """Components handed over in this block of updates and not activated yet -> the goal that was flashed."""
 
+    def flash_tasks(self) -> tuple[str, ...]:
+        """Addresses of the tasks of what `flashed` names, as far as the BMC told them."""
+
     async def observe(self) -> Observation:
         """Read the node now."""
 

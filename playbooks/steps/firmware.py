@@ -10,7 +10,7 @@ from functools import partial
 from fleet.activation import NotOffered, plan_activation
 from fleet.errors import NodeFault, Reason, Transient
 from fleet.events import Json
-from fleet.ports import BootMarker, Restarted, TaskPhase, TaskReading, UpdateOrder
+from fleet.ports import BootMarker, PowerState, Restarted, TaskPhase, TaskReading, UpdateOrder
 from fleet.recipe import GIVEN_UP
 from fleet.step import Deferred, Disrupts, Met, NodeContext, Unmet
 from fleet.target import Target
@@ -264,6 +264,7 @@ class FirmwareActivate:
             # The versions were right before: nothing in them tells when all that waited is written (Dell: in the next POST).
             await ctx.clock.sleep(post_left_s(ctx))
             await ready(ctx, limit_s=ctx.bmc.profile.timings.overall_s)
+            await again(ctx, 10, 60.0, lambda: _nothing_waits(ctx), lambda why: NodeFault(Reason.VERSION_MISMATCH, why))
             await ctx.once(ACTED, _noted, prepare=_noted, reconcile=_noted)
         # A BIOS shows its version when its first POST is over, not before (F44; field guide 1.10, 1.14).
         give_up = ctx.clock.now() + post_left_s(ctx) + _SETTLE_S
@@ -283,6 +284,18 @@ async def _by_another(ctx: NodeContext, flashed: Mapping[str, Target]) -> bool:
         return not _lacking(flashed, (await ctx.observe()).items)
     except Transient:
         return False
+
+
+async def _nothing_waits(ctx: NodeContext) -> Json:
+    """Raise Transient while a task of what was handed over waits for a reset, or the host does not start."""
+    for uri in ctx.flash_tasks():
+        reading = await ctx.bmc.read_task(uri)
+        if reading is not None and reading.phase is TaskPhase.STAGED:
+            raise Transient(f"{uri} still waits for a reset ({reading.state})")
+    power = await ctx.bmc.power_state()
+    if power is not PowerState.ON:
+        raise Transient(f"the host is {power.value} although its POST should be over")
+    return {}
 
 
 def _lacking(flashed: Mapping[str, Target], items: Sequence[FirmwareItem]) -> str:

@@ -14,6 +14,7 @@ from playbooks.steps.hosts import LOOK_S, TRIES, host_off, host_on, ignored, its
 from playbooks.steps.restorepolicy import keep_off, left_off, put_back
 from playbooks.steps.waiting import again, marker_json, power_reaches, ready, returned
 
+_RESTART_POLL_S = 15.0
 Enough = Callable[[], Awaitable[bool]]
 """Whether what an AC cycle is for has come about without it."""
 
@@ -202,8 +203,10 @@ async def warm_reset(ctx: NodeContext) -> None:
         await ctx.safe_point()
         return {"marker": marker}
 
-    async def act(_intent: Json) -> Json:
+    async def act(intent: Json) -> Json:
         await ctx.bmc.power(PowerAction.WARM_RESET)
+        if not await _restarts(ctx, str(intent["marker"]["system_last_reset"])):
+            raise Transient("the reset was accepted and the host did not restart")
         return {"at": ctx.clock.now()}
 
     async def reconcile(intent: Json) -> Json | None:
@@ -222,6 +225,25 @@ async def warm_reset(ctx: NodeContext) -> None:
 
 async def _go_on() -> None:
     """Within a sequence there is no safe point: the host is off."""
+async def _restarts(ctx: NodeContext, before: str) -> bool:
+    """Whether the host's LastResetTime moves on within a POST's time: a reset may be accepted and ignored (F41).
+
+    Where none is told, the versions have to tell. Raises OutcomeUnknown where it cannot be read to the end.
+    """
+    give_up = ctx.clock.now() + ctx.bmc.profile.timings.post_s
+    while before:
+        try:
+            now = (await ctx.bmc.boot_marker()).system_last_reset
+        except Transient as unread:
+            if ctx.clock.now() >= give_up:
+                raise OutcomeUnknown("host-on", f"it cannot be read whether the host restarted: {unread}") from unread
+            now = before
+        if now and now != before:
+            return True
+        if ctx.clock.now() >= give_up:
+            return False
+        await ctx.clock.sleep(_RESTART_POLL_S)
+    return True
 
 
 ACTIONS: Mapping[Activation, Callable[[NodeContext], Awaitable[object]]] = {
