@@ -62,6 +62,8 @@ class Fittings:
         """Dell, HPE, Lenovo and Supermicro keep it as a BIOS or OEM attribute (field guide 2.1)."""
         self.policy: str = factory or _POLICY
         self.boot_order: tuple[str, ...] = _BOOT_ORDER
+        self._dressed: dict[str, tuple[tuple[bytes, str, tuple[str, ...]], bytes]] = {}
+        """Path -> what the last body there was made of, and that body."""
 
     def restarted(self) -> None:
         """The BMC comes up; its new firmware may not have kept its settings."""
@@ -99,6 +101,13 @@ class Fittings:
         """The body of one of the box's own resources, with the links to these and the settings that stand in it."""
         if path not in {self._system, self._manager, self._chassis, self._board} - {""}:
             return body
+        key = (body, self.policy, self.boot_order)
+        last = self._dressed.get(path)
+        if last is None or last[0] != key:  # who waits for a state asks again and again, and nothing has changed
+            last = self._dressed[path] = (key, self._dress(path, body))
+        return last[1]
+
+    def _dress(self, path: str, body: bytes) -> bytes:
         document = json.loads(body)
         if path == self._board:
             document |= _links(path, "Processors")

@@ -45,6 +45,8 @@ class Tree:
             return good
 
         def read(path: str) -> dict[str, Any] | None:
+            if path.startswith(f"{TASKS}/") and (task := self._bmc.tasks.kept.get(path.rpartition("/")[2])) is not None:
+                return self._bmc.tasks.document(task, now)
             found = self.read(path.rstrip("/"), now)
             return json.loads(found.body) if found.status == 200 else None  # noqa: PLR2004  OK
 

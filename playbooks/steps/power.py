@@ -225,6 +225,8 @@ async def warm_reset(ctx: NodeContext) -> None:
 
 async def _go_on() -> None:
     """Within a sequence there is no safe point: the host is off."""
+
+
 async def _restarts(ctx: NodeContext, before: str) -> bool:
     """Whether the host's LastResetTime moves on within a POST's time: a reset may be accepted and ignored (F41).
 

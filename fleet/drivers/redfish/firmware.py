@@ -39,6 +39,7 @@ async def members(
     wanted: str = "",
     globs: Collection[str] = ("*",),
     skip: Collection[str] = (),
+    first: Document | None = None,
 ) -> AsyncIterator[tuple[str, Document]]:
     """Path and document of each member, expanded where that works, else read one by one.
 
@@ -50,9 +51,11 @@ async def members(
         wanted: beginning of the ids that are wanted.
         globs: patterns of which a wanted id matches one.
         skip: paths of members that need not be read; they come with an empty document.
+        first: the first page, where it was read already.
     """
     seen: set[str] = set()
-    async for member in _listed(access, collection, expansion):
+    page = await _first_page(access, collection, expansion) if first is None else first
+    async for member in _listed(access, page):
         path = document.path_of(member.get("@odata.id"))
         name = document.last_part(path)
         if not path or path in seen or not (name.startswith(wanted) and any(fnmatchcase(name, glob) for glob in globs)):
@@ -75,19 +78,40 @@ async def items(access: Access, collection: str, expansion: Expansion, quirks: Q
     if not collection:
         return ()
     wanted = INSTALLED if quirks.dell_item_ids else ""
-    found = [
-        _item(path, member)
-        async for path, member in members(access, collection, expansion, needs="Version", wanted=wanted)
-    ]
-    return tuple(_by_name(found))
-
-
-async def _listed(access: Access, collection: str, expansion: Expansion) -> AsyncIterator[Document]:
     page = await _first_page(access, collection, expansion)
+    known = _read_before.get(id(page))
+    if known is not None and known.page is page and known.wanted == wanted:
+        return known.items
+    listed = members(access, collection, expansion, needs="Version", wanted=wanted, first=page)
+    found = tuple(_by_name([_item(path, member) async for path, member in listed]))
+    if not _following(page) and all("Version" in member for member in document.objects(page, "Members")):
+        _read_before[id(page)] = _Read(page=page, wanted=wanted, items=found)
+        if len(_read_before) > _KEPT:
+            del _read_before[next(iter(_read_before))]
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    page: Document
+    wanted: str
+    items: tuple[FirmwareItem, ...]
+
+
+_KEPT = 64
+_read_before: dict[int, _Read] = {}
+"""What pages that hold all their members say, by identity: `document.parse` gives the same object for the same bytes."""
+
+
+def _following(page: Document) -> str:
+    return document.path_of(page.get("Members@odata.nextLink") or page.get("@odata.nextLink"))
+
+
+async def _listed(access: Access, page: Document) -> AsyncIterator[Document]:
     for _ in range(MAX_PAGES):
         for member in document.objects(page, "Members"):
             yield member
-        following = document.path_of(page.get("Members@odata.nextLink") or page.get("@odata.nextLink"))
+        following = _following(page)
         if not following:
             return
         page = await access.get(following, read_s=INVENTORY_S)
