@@ -10,7 +10,8 @@ from operator import attrgetter
 from typing import Any
 
 from fleet.errors import Reason
-from fleet.plan import CannotPlan, Recipe, RecipeMaker, Survey
+from fleet.plan import CannotPlan, Recipe, Survey
+from fleet.planning import RecipeMaker
 from fleet.ports import UpdateReadiness
 from fleet.target import Target
 from inventory.model import Node

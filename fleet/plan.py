@@ -1,31 +1,25 @@
-"""Inventory + playbook + baseline + what was read from the nodes -> what will be done to each. Pure.
+"""What will be done to each node: surveyed, planned, and as the journal holds it. Pure data; fleet.planning makes one.
 
-Whatever can be wrong in versions, paths, models and activations is found here, before anything is touched: a node that
-cannot be planned is refused with a reason. The plan is frozen into the journal; a resume never plans again.
+A resume never plans again: the plan is frozen into the journal.
 """
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
 
 from fleet.errors import Reason, UsageError
 from fleet.events import Json
-from fleet.grouping import Member, kind_of, roomy, sizes, split, standing_place, together, whole_waves
 from fleet.policy.risk import rounds as rounds_of
 from fleet.policy.rules import Domains, Rules
-from fleet.policy.sequence import by_duration, ramp_nodes
-from fleet.policy.spec import Caps, RolloutSpec, resolve
+from fleet.policy.spec import Caps
 from fleet.ports import Condition, UpdateReadiness
-from fleet.profile import Profile, Rollback
-from fleet.sharing import Sharing, chassis_of, with_hold
+from fleet.profile import Profile
 from fleet.slots import SlotReading
 from fleet.step import StepSpec
 from fleet.target import Target
-from inventory.baseline import Activation, Baseline
+from inventory.baseline import Activation
 from inventory.model import Node
 from inventory.observed import Observation
 
@@ -291,210 +285,9 @@ class CannotPlan(Exception):
         self.reason = reason
 
 
-_Refusal = tuple[Survey, Reason, str]
-
-RecipeMaker = Callable[[Survey], tuple[Recipe, Mapping[str, Target]]]
-"""Compiles the playbook for one node, or raises CannotPlan. fleet.recipe makes one from a baseline."""
-
-
-def build(
-    *,
-    playbook: str,
-    baseline: Baseline,
-    spec: RolloutSpec,
-    surveys: Iterable[Survey],
-    recipe_for: RecipeMaker,
-    place: Callable[[Node], Domains] = standing_place,
-    wholes: Mapping[str, int] = MappingProxyType({}),
-    chassis: Mapping[str, Sequence[str]] | None = None,
-) -> Plan:
-    """The plan for these nodes.
-
-    Args:
-        playbook: its name.
-        baseline: what is wanted.
-        spec: pacing.
-        surveys: one a node, in the inventory's order.
-        recipe_for: see RecipeMaker.
-        place: where a node stands.
-        wholes: NVLink domain -> how many nodes the inventory has in it.
-        chassis: chassis -> its nodes, where the inventory has several in it; None: as the surveys have it.
-    """
-    recipes: dict[str, Recipe] = {}
-    targets: dict[str, Target] = {}
-    planned: dict[str, tuple[Survey, Recipe]] = {}
-    refused: dict[str, _Refusal] = {}
-    for survey in surveys:
-        name = str(survey.node.id)
-        try:
-            if survey.reason is not None:
-                raise CannotPlan(survey.reason, survey.message)  # noqa: TRY301 (one place where a refusal is recorded)
-            recipe, its_targets = recipe_for(survey)
-        except CannotPlan as refusal:
-            refused[name] = (survey, refusal.reason, str(refusal))
-            continue
-        if recipe.name not in recipes:
-            recipes[recipe.name], its_targets = _own_names(recipe, its_targets, targets)
-            targets.update(its_targets)
-        planned[name] = (survey, recipes[recipe.name])
-    if chassis is None:
-        surveyed = [each[0].node for each in planned.values()] + [each[0].node for each in refused.values()]
-        chassis = chassis_of(surveyed)
-    sharing = Sharing(chassis=chassis, targets=targets, spec=spec)
-    wholes = {} if spec.nvlink_domain else wholes
-    while found := _split(wholes, planned, refused) | _unheld(sharing, planned, refused):
-        refused |= found
-        planned = {name: each for name, each in planned.items() if name not in refused}
-    holds = sharing.held(planned)
-    for name in holds:
-        survey, recipe = planned[name]
-        held = replace(recipe, name=f"{recipe.name}-held", steps=with_hold(recipe.steps))
-        planned[name] = (survey, recipes.setdefault(held.name, held))
-    nodes = [survey.node for survey, _ in planned.values()]
-    places = {str(node.id): place(node) for node in nodes}
-    units = {} if spec.nvlink_domain else {name: at.nvlink_domain for name, at in places.items() if at.nvlink_domain}
-    units = {name: f"chassis {place}" for name, place in holds.items()} | units
-    caps = roomy(resolve(spec, len(nodes), sizes(places.values())), units, places)
-    order = spread(nodes)
-    if caps.risk:
-        expected_s = {name: recipe.expected_s for name, (_, recipe) in planned.items()}
-        order = by_duration(order, expected_s, ramp=ramp_nodes(caps.max_in_flight, caps.risk))
-    order = together(order, units)
-    caps = whole_waves(caps, order, units)
-    bounds = zip((0, *caps.waves), caps.waves, strict=False)
-    waves = {node: index for index, (start, full) in enumerate(bounds) for node in order[start:full]}
-    kinds = {name: _kind(survey, recipe, targets) for name, (survey, recipe) in planned.items()}
-    strata = {text: f"s{number}" for number, text in enumerate(dict.fromkeys(kinds[name] for name in order), 1)}
-    entries = {
-        name: replace(
-            _planned(survey, recipe, waves[name], targets),
-            domains=places[name],
-            stratum=strata[kinds[name]],
-            unit=units.get(name, ""),
-            stage=sharing.stage(survey.node),
-            chassis=sharing.name(survey.node),
-            mates=tuple(node for node in chassis.get(sharing.name(survey.node), ()) if node != name),
-        )
-        for name, (survey, recipe) in planned.items()
-    }
-    entries |= {name: _refused(survey, reason, message) for name, (survey, reason, message) in refused.items()}
-    return Plan(
-        playbook=playbook,
-        baseline=baseline.name,
-        order=order,
-        nodes=entries,
-        recipes=recipes,
-        targets=targets,
-        caps=caps,
-        strata={number: text for text, number in strata.items()},
-    )
-
-
-def _unheld(
-    sharing: Sharing, planned: Mapping[str, tuple[Survey, Recipe]], refused: Mapping[str, _Refusal]
-) -> dict[str, _Refusal]:
-    """Refusals of nodes whose AC cycle would take the power of somebody who is not held."""
-    found = sharing.unheld(planned, {name: message for name, (_, _, message) in refused.items()})
-    return {name: (planned[name][0], Reason.SHARED_CHASSIS, message) for name, message in found.items()}
-
-
-def _kind(survey: Survey, recipe: Recipe, targets: Mapping[str, Target]) -> str:
-    seen = survey.observation
-    items = seen.items if seen else ()
-    # A component's stepping stones name the same items as its goal.
-    ran = {targets[name].component: targets[name].versions(items).values() for name in recipe_targets(recipe)}
-    return kind_of(survey.node, seen, ran, recipe.name)
-
-
-def _split(
-    wholes: Mapping[str, int], planned: Mapping[str, tuple[Survey, Recipe]], refused: Mapping[str, _Refusal]
-) -> dict[str, _Refusal]:
-    """Refusals of nodes whose NVLink domain cannot be worked on whole."""
-    members = {
-        name: Member(domain=str(survey.node.nvlink_domain or ""), changes=bool(recipe_targets(recipe)))
-        for name, (survey, recipe) in planned.items()
-    } | {
-        name: Member(domain=str(survey.node.nvlink_domain or ""), changes=False, refused=message)
-        for name, (survey, _, message) in refused.items()
-    }
-    found = split(members, wholes)
-    return {name: (planned[name][0], Reason.DOMAIN_SPLIT, message) for name, message in found.items()}
-
-
-def _own_names(
-    recipe: Recipe, its_targets: Mapping[str, Target], taken: Mapping[str, Target]
-) -> tuple[Recipe, Mapping[str, Target]]:
-    """The same, its targets renamed where another platform's target of that name is another goal."""
-
-    def substance(target: Target) -> Target:
-        return replace(target, rollback=Rollback.NONE, previous="")
-
-    clashing = [name for name, own in its_targets.items() if name in taken and substance(own) != substance(taken[name])]
-    names = {name: f"{name}:{recipe.name}" for name in clashing}
-    steps = tuple(
-        replace(
-            step,
-            args={key: names.get(str(value), value) if key == "target" else value for key, value in step.args.items()},
-        )
-        for step in recipe.steps
-    )
-    ways = tuple(replace(way, target=names.get(way.target, way.target)) for way in recipe.ways_back)
-    renamed = {
-        names.get(name, name): replace(own, name=names.get(name, name), previous=names.get(own.previous, own.previous))
-        for name, own in its_targets.items()
-    }
-    return replace(recipe, steps=steps, ways_back=ways), renamed
-
-
-def _planned(survey: Survey, recipe: Recipe, wave: int, targets: Mapping[str, Target]) -> PlannedNode:
-    observation = survey.observation
-    profile = survey.profile
-    if observation is None or profile is None:
-        raise CannotPlan(Reason.UNKNOWN_HARDWARE, "the node was not read")
-    before: dict[str, str] = {}
-    for target in recipe_targets(recipe):
-        before |= targets[target].versions(observation.items)
-    return PlannedNode(
-        wave=wave,
-        recipe=recipe.name,
-        profile=profile.name,
-        domains=standing_place(survey.node),
-        serial=observation.serial,
-        uuid=observation.uuid,
-        model=observation.model or survey.node.model,
-        before=before,
-    )
-
-
 def recipe_targets(recipe: Recipe) -> tuple[str, ...]:
     """Names of the targets that the recipe's updates flash, in order."""
     return tuple(str(step.args["target"]) for step in recipe.steps if step.name == "firmware.update")
-
-
-def _refused(survey: Survey, reason: Reason, message: str) -> PlannedNode:
-    seen = survey.observation
-    return PlannedNode(
-        wave=-1,
-        recipe="",
-        profile=survey.profile.name if survey.profile else "",
-        domains=standing_place(survey.node),
-        serial=seen.serial if seen else "",
-        uuid=seen.uuid if seen else "",
-        model=survey.node.model,
-        before={},
-        reason=reason.value,
-        message=message,
-    )
-
-
-def spread(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """An order in which neighbours stand in different racks: one of each rack in turn, the largest rack first."""
-    by_rack: defaultdict[str, list[str]] = defaultdict(list)
-    for node in nodes:
-        by_rack[str(node.rack)].append(str(node.id))
-    columns = sorted(by_rack.values(), key=len, reverse=True)
-    depth = len(columns[0]) if columns else 0
-    return tuple(column[row] for row in range(depth) for column in columns if row < len(column))
 
 
 def image_paths(plan: Plan) -> dict[Path, str]:

@@ -36,7 +36,7 @@ _STONES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeBook:
-    """Compiles one playbook against one baseline. Callable as fleet.plan.RecipeMaker."""
+    """Compiles one playbook against one baseline. Callable as fleet.planning.RecipeMaker."""
 
     steps: tuple[StepSpec, ...]
     baseline: Baseline

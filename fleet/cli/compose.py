@@ -23,7 +23,8 @@ from fleet.events import RolloutId
 from fleet.grouping import standing_place
 from fleet.journal import Journal, held_elsewhere
 from fleet.limits import Transfers
-from fleet.plan import Plan, Survey, build
+from fleet.plan import Plan, Survey
+from fleet.planning import build
 from fleet.policy.rules import Domains
 from fleet.recipe import RecipeBook
 from fleet.sharing import chassis_of

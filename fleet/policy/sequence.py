@@ -12,7 +12,7 @@ def by_duration(order: Sequence[str], expected_s: Mapping[str, float], *, ramp: 
     """The shortest `ramp` nodes first, from short to long; then the others from long to short. Equals keep their order.
 
     Args:
-        order: nodes, so that neighbours fail independently (fleet.plan.spread).
+        order: nodes, so that neighbours fail independently (fleet.planning.spread).
         expected_s: node -> seconds that it will take, as far as that is known.
         ramp: nodes that must succeed before all slots are open (`ramp_nodes`).
     """

@@ -21,7 +21,7 @@ _VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]*\d[0-9a-f]*\b", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Stratum:
-    """Nodes of one kind. A stratum is what model, firmware before, BMC version, feeds and recipe have in common (fleet.plan)."""
+    """Nodes of one kind. A stratum is what model, firmware before, BMC version, feeds and recipe have in common (fleet.grouping)."""
 
     in_flight: int = 0
     clean: int = 0

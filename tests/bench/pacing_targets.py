@@ -16,7 +16,8 @@ from support.pacing_statistics import Coverage, Halts, coverage, halts
 from support.rollout import baseline, book, component, node, profile, survey
 
 from fleet.alike import once_each
-from fleet.plan import Survey, build
+from fleet.plan import Survey
+from fleet.planning import build
 from fleet.policy.forecast import AMBIENT, BAD_BUNDLE
 from fleet.policy.spec import CONFIDENCE, TOLERATE, RolloutSpec
 from fleet.profile import Profile

@@ -28,7 +28,8 @@ from fleet.journal import SqliteJournal
 from fleet.limits import Transfers
 from fleet.notes import noted
 from fleet.outlets import outlet_offers
-from fleet.plan import Plan, Survey, build
+from fleet.plan import Plan, Survey
+from fleet.planning import build
 from fleet.policy.spec import OnFailure, RolloutSpec
 from fleet.profile import Profile
 from fleet.recipe import RecipeBook

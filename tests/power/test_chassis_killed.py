@@ -15,7 +15,8 @@ from fleet.executor import LocalExecutor
 from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.limits import Limits
-from fleet.plan import Plan, build
+from fleet.plan import Plan
+from fleet.planning import build
 from fleet.policy.spec import RolloutSpec
 from fleet.recipe import RecipeBook
 from fleet.runner import Surroundings

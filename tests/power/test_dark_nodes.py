@@ -15,7 +15,7 @@ from fleet.edges import Edges, Outlet
 from fleet.errors import Reason
 from fleet.exits import Exit
 from fleet.journal import Request, Verb
-from fleet.plan import build
+from fleet.planning import build
 from fleet.policy.spec import OnFailure, RolloutSpec
 from fleet.ports import PowerState
 from fleet.state import NodeState, NodeStatus

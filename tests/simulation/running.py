@@ -17,7 +17,8 @@ from fleet.gate import Gate
 from fleet.journal import Request, Verb
 from fleet.journal.lease import Lease
 from fleet.limits import Limits
-from fleet.plan import Plan, Survey, build
+from fleet.plan import Plan, Survey
+from fleet.planning import build
 from fleet.recipe import RecipeBook
 from fleet.runner import Surroundings
 from fleet.state import NodeStatus, RolloutState, RolloutStatus, replay

@@ -16,7 +16,7 @@ from support.rollout import NEEDS, Hall, baseline, book, component, digest, node
 from fleet.edges import Edges, Scheduler, SchedulerNode, SchedulerState, SwitchCli
 from fleet.errors import NodeFault, Reason
 from fleet.exits import Exit
-from fleet.plan import build
+from fleet.planning import build
 from fleet.policy.spec import OnFailure, RolloutSpec
 from fleet.state import NodeState, NodeStatus
 from fleet.step import StepSpec

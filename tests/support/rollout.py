@@ -13,7 +13,8 @@ from fleet.executor import LocalExecutor
 from fleet.exits import Exit
 from fleet.gate import Gate
 from fleet.journal import Request, SqliteJournal
-from fleet.plan import Plan, Survey, build
+from fleet.plan import Plan, Survey
+from fleet.planning import build
 from fleet.policy.power.ledger import PowerLedger
 from fleet.policy.power.spec import PowerSpec
 from fleet.policy.spec import OnFailure, RolloutSpec

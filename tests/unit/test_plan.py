@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from support.rollout import OFFERS, baseline, book, component, node, plan_for, profile, stone, survey
 
 from fleet.errors import Reason
-from fleet.plan import CannotPlan, Plan, build, spread
+from fleet.plan import CannotPlan, Plan
+from fleet.planning import build, spread
 from fleet.policy.spec import OnFailure, RolloutSpec
 from fleet.policy.window import Window
 from fleet.profile import Rollback, Trust

@@ -10,7 +10,8 @@ from support.rollout import baseline, book, component, node, profile, survey
 
 from fleet.cli.plan_view import show_plan
 from fleet.errors import Reason
-from fleet.plan import CannotPlan, Survey, build
+from fleet.plan import CannotPlan, Survey
+from fleet.planning import build
 from fleet.policy.spec import RolloutSpec
 from fleet.ports import Condition, TaskPhase, TaskReading, UpdateReadiness
 from fleet.step import StepSpec
