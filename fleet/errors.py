@@ -139,3 +139,14 @@ class JournalUnwritable(Halt):
     """The journal cannot be written, so nothing may be done."""
 
     exit = Exit.JOURNAL
+
+
+def as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
+    """What a node fails of when nothing below it could do more."""
+    match error:
+        case NodeFault():
+            return error
+        case OutcomeUnknown():
+            return NodeFault(Reason.OUTCOME_UNKNOWN, str(error))
+        case _:
+            return NodeFault(Reason.UNREACHABLE, str(error))

@@ -1,21 +1,15 @@
 """Every fact the engine can state. The journal holds nothing else, and state is made from nothing else.
 
 An event is small, immutable and made of JSON's own types, so that what is written today is read by every later version:
-`encode` and `decode` are the only way in and out, and an unknown field in an old or newer journal is an error that names it.
+`fleet.eventcodec` is the only way in and out, and an unknown field in an old or newer journal is an error that names it.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NewType, TypeAlias
 
 RolloutId = NewType("RolloutId", str)
 Json: TypeAlias = dict[str, Any]
 """An object of JSON's own types."""
-
-
-class UnknownEvent(Exception):
-    """The journal holds a fact that this version does not know; a newer Fleetwave wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,14 +358,6 @@ class SessionClosed(NodeEvent):
     context: str
 
 
-def _leaves(base: type[Event]) -> list[type[Event]]:
-    return [leaf for sub in base.__subclasses__() for leaf in ([sub] if sub.kind else _leaves(sub))]
-
-
-KINDS: Mapping[str, type[Event]] = {cls.kind: cls for cls in _leaves(Event)}
-_FIELDS = {kind: frozenset(item.name for item in fields(cls)) for kind, cls in KINDS.items()}
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """An event as the journal holds it."""
@@ -381,41 +367,3 @@ class Recorded:
     """Field time, epoch seconds, by our clock."""
     rollout: RolloutId
     event: Event
-
-
-def encode(event: Event) -> str:
-    """The event's fields as compact JSON, without its kind. ASCII: a BMC may send halves of characters, which no file can hold."""
-    return json.dumps(asdict(event), separators=(",", ":"))
-
-
-def decode(kind: str, data: str) -> Event:
-    """The event back. Raises UnknownEvent for a kind or a field that this version does not know."""
-    cls = KINDS.get(kind)
-    if cls is None:
-        raise UnknownEvent(
-            f"the journal holds an event {kind!r}; a newer Fleetwave wrote it: use that version to read it"
-        )
-    try:
-        values = dict(json.loads(data))
-    except (ValueError, TypeError) as error:
-        raise UnknownEvent(f"event {kind!r} is damaged in the journal: {error}") from error
-    strange = values.keys() - _FIELDS[kind]
-    if strange:
-        raise UnknownEvent(
-            f"event {kind!r} has the unknown field {min(strange)!r}; a newer Fleetwave wrote this journal"
-        )
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise UnknownEvent(f"event {kind!r} is not whole in the journal: {error}") from error
-
-
-def as_json(recorded: Recorded) -> Json:
-    """One line of `--json`: {"seq", "at", "rollout", "kind", ...the event's own fields}."""
-    return {
-        "seq": recorded.seq,
-        "at": round(recorded.at, 3),
-        "rollout": recorded.rollout,
-        "kind": recorded.event.kind,
-        **asdict(recorded.event),
-    }

@@ -3,9 +3,9 @@
 import asyncio
 
 from fleet import events as ev
-from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient, as_fault
 from fleet.plan import recipe_targets
-from fleet.runner import NodeRun, as_fault
+from fleet.runner import NodeRun
 from fleet.target import Target
 from inventory.observed import Observation
 

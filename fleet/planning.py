@@ -6,7 +6,7 @@ cannot be planned is refused with a reason.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from fleet.errors import Reason
@@ -14,7 +14,7 @@ from fleet.grouping import Member, kind_of, roomy, sizes, split, standing_place,
 from fleet.plan import CannotPlan, Plan, PlannedNode, Recipe, Survey, recipe_targets
 from fleet.policy.rules import Domains
 from fleet.policy.sequence import by_duration, ramp_nodes
-from fleet.policy.spec import RolloutSpec, resolve
+from fleet.policy.spec import Caps, RolloutSpec, resolve
 from fleet.profile import Rollback
 from fleet.sharing import Sharing, chassis_of, with_hold
 from fleet.target import Target
@@ -50,10 +50,82 @@ def build(
         wholes: NVLink domain -> how many nodes the inventory has in it.
         chassis: chassis -> its nodes, where the inventory has several in it; None: as the surveys have it.
     """
-    recipes: dict[str, Recipe] = {}
-    targets: dict[str, Target] = {}
-    planned: dict[str, tuple[Survey, Recipe]] = {}
-    refused: dict[str, _Refusal] = {}
+    draft = _compiled(surveys, recipe_for)
+    sharing = Sharing(
+        chassis=chassis_of(draft.nodes()) if chassis is None else chassis, targets=draft.targets, spec=spec
+    )
+    holds = _whole(draft, {} if spec.nvlink_domain else wholes, sharing)
+    nodes = [survey.node for survey, _ in draft.planned.values()]
+    places = {str(node.id): place(node) for node in nodes}
+    units = {} if spec.nvlink_domain else {name: at.nvlink_domain for name, at in places.items() if at.nvlink_domain}
+    units = {name: f"chassis {chassis}" for name, chassis in holds.items()} | units
+    caps = roomy(resolve(spec, len(nodes), sizes(places.values())), units, places)
+    order = _order(draft, nodes, caps, units)
+    caps = whole_waves(caps, order, units)
+    entries, strata = _entries(draft, sharing, places, units, _waves(order, caps))
+    return Plan(
+        playbook=playbook,
+        baseline=baseline.name,
+        order=order,
+        nodes=entries,
+        recipes=draft.recipes,
+        targets=draft.targets,
+        caps=caps,
+        strata=strata,
+    )
+
+
+def _waves(order: Sequence[str], caps: Caps) -> dict[str, int]:
+    """Node -> its wave, in the order of admission."""
+    bounds = zip((0, *caps.waves), caps.waves, strict=False)
+    return {node: index for index, (start, full) in enumerate(bounds) for node in order[start:full]}
+
+
+def _entries(
+    draft: "_Draft",
+    sharing: Sharing,
+    places: Mapping[str, Domains],
+    units: Mapping[str, str],
+    waves: Mapping[str, int],
+) -> tuple[dict[str, PlannedNode], dict[str, str]]:
+    """Every node as the plan has it, and the strata by number."""
+    kinds = {name: _kind(survey, recipe, draft.targets) for name, (survey, recipe) in draft.planned.items()}
+    numbers = {text: f"s{number}" for number, text in enumerate(dict.fromkeys(kinds[name] for name in waves), 1)}
+
+    def entry(name: str, survey: Survey, recipe: Recipe) -> PlannedNode:
+        home = sharing.name(survey.node)
+        return replace(
+            _planned(survey, recipe, waves[name], draft.targets),
+            domains=places[name],
+            stratum=numbers[kinds[name]],
+            unit=units.get(name, ""),
+            stage=sharing.stage(survey.node),
+            chassis=home,
+            mates=tuple(node for node in sharing.chassis.get(home, ()) if node != name),
+        )
+
+    entries = {name: entry(name, *each) for name, each in draft.planned.items()}
+    entries |= {name: _refused(*each) for name, each in draft.refused.items()}
+    return entries, {number: text for text, number in numbers.items()}
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What was compiled so far: who can be planned by which recipe, and who cannot."""
+
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    targets: dict[str, Target] = field(default_factory=dict)
+    planned: dict[str, tuple[Survey, Recipe]] = field(default_factory=dict)
+    refused: dict[str, _Refusal] = field(default_factory=dict)
+
+    def nodes(self) -> list[Node]:
+        """Of all that were surveyed."""
+        surveys = [survey for survey, _ in self.planned.values()] + [survey for survey, _, _ in self.refused.values()]
+        return [survey.node for survey in surveys]
+
+
+def _compiled(surveys: Iterable[Survey], recipe_for: RecipeMaker) -> _Draft:
+    draft = _Draft()
     for survey in surveys:
         name = str(survey.node.id)
         try:
@@ -61,63 +133,34 @@ def build(
                 raise CannotPlan(survey.reason, survey.message)  # noqa: TRY301 (one place where a refusal is recorded)
             recipe, its_targets = recipe_for(survey)
         except CannotPlan as refusal:
-            refused[name] = (survey, refusal.reason, str(refusal))
+            draft.refused[name] = (survey, refusal.reason, str(refusal))
             continue
-        if recipe.name not in recipes:
-            recipes[recipe.name], its_targets = _own_names(recipe, its_targets, targets)
-            targets.update(its_targets)
-        planned[name] = (survey, recipes[recipe.name])
-    if chassis is None:
-        surveyed = [each[0].node for each in planned.values()] + [each[0].node for each in refused.values()]
-        chassis = chassis_of(surveyed)
-    sharing = Sharing(chassis=chassis, targets=targets, spec=spec)
-    wholes = {} if spec.nvlink_domain else wholes
-    while found := _split(wholes, planned, refused) | _unheld(sharing, planned, refused):
-        refused |= found
-        planned = {name: each for name, each in planned.items() if name not in refused}
-    holds = sharing.held(planned)
+        if recipe.name not in draft.recipes:
+            draft.recipes[recipe.name], its_targets = _own_names(recipe, its_targets, draft.targets)
+            draft.targets.update(its_targets)
+        draft.planned[name] = (survey, draft.recipes[recipe.name])
+    return draft
+
+
+def _whole(draft: _Draft, wholes: Mapping[str, int], sharing: Sharing) -> Mapping[str, str]:
+    """Refuse whoever cannot be worked on because of others; node -> chassis, of those that are held together with others."""
+    while found := _split(wholes, draft.planned, draft.refused) | _unheld(sharing, draft.planned, draft.refused):
+        draft.refused |= found
+        draft.planned = {name: each for name, each in draft.planned.items() if name not in draft.refused}
+    holds = sharing.held(draft.planned)
     for name in holds:
-        survey, recipe = planned[name]
+        survey, recipe = draft.planned[name]
         held = replace(recipe, name=f"{recipe.name}-held", steps=with_hold(recipe.steps))
-        planned[name] = (survey, recipes.setdefault(held.name, held))
-    nodes = [survey.node for survey, _ in planned.values()]
-    places = {str(node.id): place(node) for node in nodes}
-    units = {} if spec.nvlink_domain else {name: at.nvlink_domain for name, at in places.items() if at.nvlink_domain}
-    units = {name: f"chassis {place}" for name, place in holds.items()} | units
-    caps = roomy(resolve(spec, len(nodes), sizes(places.values())), units, places)
+        draft.planned[name] = (survey, draft.recipes.setdefault(held.name, held))
+    return holds
+
+
+def _order(draft: _Draft, nodes: Sequence[Node], caps: Caps, units: Mapping[str, str]) -> tuple[str, ...]:
     order = spread(nodes)
     if caps.risk:
-        expected_s = {name: recipe.expected_s for name, (_, recipe) in planned.items()}
+        expected_s = {name: recipe.expected_s for name, (_, recipe) in draft.planned.items()}
         order = by_duration(order, expected_s, ramp=ramp_nodes(caps.max_in_flight, caps.risk))
-    order = together(order, units)
-    caps = whole_waves(caps, order, units)
-    bounds = zip((0, *caps.waves), caps.waves, strict=False)
-    waves = {node: index for index, (start, full) in enumerate(bounds) for node in order[start:full]}
-    kinds = {name: _kind(survey, recipe, targets) for name, (survey, recipe) in planned.items()}
-    strata = {text: f"s{number}" for number, text in enumerate(dict.fromkeys(kinds[name] for name in order), 1)}
-    entries = {
-        name: replace(
-            _planned(survey, recipe, waves[name], targets),
-            domains=places[name],
-            stratum=strata[kinds[name]],
-            unit=units.get(name, ""),
-            stage=sharing.stage(survey.node),
-            chassis=sharing.name(survey.node),
-            mates=tuple(node for node in chassis.get(sharing.name(survey.node), ()) if node != name),
-        )
-        for name, (survey, recipe) in planned.items()
-    }
-    entries |= {name: _refused(survey, reason, message) for name, (survey, reason, message) in refused.items()}
-    return Plan(
-        playbook=playbook,
-        baseline=baseline.name,
-        order=order,
-        nodes=entries,
-        recipes=recipes,
-        targets=targets,
-        caps=caps,
-        strata={number: text for text, number in strata.items()},
-    )
+    return together(order, units)
 
 
 def _unheld(

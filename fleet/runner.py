@@ -13,7 +13,7 @@ from fleet import events as ev
 from fleet.clock import Clock
 from fleet.context import Context, Recorder
 from fleet.edges import Edges
-from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient
+from fleet.errors import JournalUnwritable, NodeFault, OutcomeUnknown, Reason, Transient, as_fault
 from fleet.events import RolloutId
 from fleet.gate import Aborted, Gate, OutsideWindow, Parked
 from fleet.limits import Seat
@@ -389,14 +389,3 @@ class NodeRun:
     async def _leave(self) -> None:
         if self._around.edges is not None:
             await self._around.edges.leave(self._node)
-
-
-def as_fault(error: NodeFault | Transient | OutcomeUnknown) -> NodeFault:
-    """What a node fails of when nothing below it could do more."""
-    match error:
-        case NodeFault():
-            return error
-        case OutcomeUnknown():
-            return NodeFault(Reason.OUTCOME_UNKNOWN, str(error))
-        case _:
-            return NodeFault(Reason.UNREACHABLE, str(error))

@@ -273,6 +273,8 @@ def _confirmed(node: NodeState, event: ev.NodeConfirmed, at: float) -> NodeState
 
 def _failed(node: NodeState, event: ev.NodeRolledBack | ev.NodeQuarantined, at: float) -> NodeState:
     wanted = NodeStatus.ROLLED_BACK if isinstance(event, ev.NodeRolledBack) else NodeStatus.QUARANTINED
+    if node.status is NodeStatus.CONFIRMED:
+        raise IllegalTransition(f"{node.status} -> {wanted}: a confirmed node fails by relapsing, and in no other way")
     return replace(
         node,
         status=_to(node, wanted),

@@ -7,7 +7,7 @@ from textual.app import App
 
 from fleet.clock import Clock
 from fleet.errors import FleetError
-from fleet.events import UnknownEvent
+from fleet.eventcodec import UnknownEvent
 from fleet.state import IllegalTransition
 from tui.desk import Desk
 from tui.feed import Feed

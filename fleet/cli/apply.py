@@ -26,7 +26,8 @@ from fleet.clock import Clock, SystemClock, as_utc
 from fleet.context import DRAIN
 from fleet.engine import Engine, Ledger, Watcher
 from fleet.errors import Busy, Reason, Refused, UsageError, WindowClosed
-from fleet.events import Event, Recorded, RolloutId, as_json
+from fleet.eventcodec import as_json
+from fleet.events import Event, Recorded, RolloutId
 from fleet.executor import LocalExecutor
 from fleet.exits import Exit
 from fleet.gate import Gate
@@ -46,6 +47,7 @@ from fleet.vendors import load_profiles
 from inventory.baseline import Baseline
 from inventory.exporters.snapshot import Origin
 from inventory.fabric import leaf_links
+from inventory.model import Node
 from playbooks.registry import make
 from playbooks.schema import Playbook
 
@@ -138,10 +140,10 @@ async def _start(
         plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
         tell(plan, wishes.console, document=wishes.document)
         show_power(sources, plan, wishes.console)
-        short = too_short(plan, load_profiles(), make, learned_from(journal, rollout, plan), clock.now())
-        if short:
+        why = _unfit(attempt, plan)
+        if why:
             await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
-            raise Refused(f"{sources.playbook.path}: rollout.window ({plan.caps.window}): {short}; nothing was touched")
+            raise Refused(f"{why}; nothing was touched")
         if not wishes.go:
             await ledger.record(*_notes(plan), ev.RolloutEnded(outcome=RolloutStatus.DRY_RUN.value))
             wishes.console.print("nothing was touched: this was the plan. Add --yes to carry it out.")
@@ -159,12 +161,19 @@ async def _start(
         except Busy:
             await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
             raise
-        refused = plan.refused.items()
-        await ledger.record(
-            *_notes(plan),
-            *(ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in refused),
-        )
+        await ledger.record(*_notes(plan), *_refusals(plan))
         return await _run(stack, attempt, plan, ask=None)
+
+
+def _refusals(plan: Plan) -> list[ev.NodeRefused]:
+    return [ev.NodeRefused(node=name, reason=node.reason, message=node.message) for name, node in plan.refused.items()]
+
+
+def _unfit(attempt: Attempt, plan: Plan) -> str:
+    """Why the plan as a whole cannot be carried out; empty: it can."""
+    learned = learned_from(attempt.journal, attempt.ledger.state.rollout, plan)
+    short = too_short(plan, load_profiles(), make, learned, attempt.clock.now())
+    return f"{attempt.sources.playbook.path}: rollout.window ({plan.caps.window}): {short}" if short else ""
 
 
 def _notes(plan: Plan) -> list[ev.NodeNoted]:
@@ -264,11 +273,14 @@ async def _run(stack: AsyncExitStack, attempt: Attempt, plan: Plan, *, ask: Requ
     with Progress(ledger.state, clock, wishes.console, speed=speed) as progress:
         ledger.watch(progress)
         result = await engine.run(ask=ask)
-    idle = [
-        node for name, node in nodes.items() if name not in plan.nodes or ledger.state.nodes[name].status not in _WORKED
-    ]
-    await sweep(idle, driver, ledger, compose.leftover_sessions(journal, rollout))
+    await sweep(_idle(nodes, plan, ledger), driver, ledger, compose.leftover_sessions(journal, rollout))
     return result
+
+
+def _idle(nodes: Mapping[str, Node], plan: Plan, ledger: Ledger) -> list[Node]:
+    """Nodes that nobody works on any more: sessions that were left on them can go."""
+    states = ledger.state.nodes
+    return [node for name, node in nodes.items() if name not in plan.nodes or states[name].status not in _WORKED]
 
 
 _WORKED = frozenset({NodeStatus.RUNNING, NodeStatus.UNCERTAIN, NodeStatus.PARKED, NodeStatus.ROLLING_BACK})

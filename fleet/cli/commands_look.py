@@ -14,7 +14,8 @@ from fleet import events as ev
 from fleet.cli import opened, views
 from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE
 from fleet.clock import Clock, SystemClock
-from fleet.events import Recorded, RolloutId, as_json
+from fleet.eventcodec import as_json
+from fleet.events import Recorded, RolloutId
 from fleet.explain import explain
 from fleet.journal import RolloutRow
 from fleet.journal.reading import JournalView

@@ -24,7 +24,7 @@ from fleet.cli import (
 from fleet.cli import journey as bring_up
 from fleet.cli.paths import DEFAULT_JOURNAL, JOURNAL_VARIABLE, playbook_file
 from fleet.errors import FleetError, Halt, UsageError
-from fleet.events import UnknownEvent
+from fleet.eventcodec import UnknownEvent
 from fleet.exits import Exit
 from fleet.state import ENDED
 from inventory.load import load

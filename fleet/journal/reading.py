@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from fleet.attempts import Attempt, Outcome
 from fleet.errors import UsageError
-from fleet.events import Json, Recorded, RolloutId, RolloutPlanned, decode
+from fleet.eventcodec import decode
+from fleet.events import Json, Recorded, RolloutId, RolloutPlanned
 from fleet.journal.port import Request, RolloutRow, SessionRow, Verb
 
 SCHEMA_VERSION = 1

@@ -22,7 +22,8 @@ from fleet import events as ev
 from fleet.attempts import WINDOW_S, Outcome
 from fleet.clock import Clock
 from fleet.errors import JournalUnwritable, UsageError
-from fleet.events import Event, Recorded, RolloutId, encode
+from fleet.eventcodec import encode
+from fleet.events import Event, Recorded, RolloutId
 from fleet.journal.port import Verb
 from fleet.journal.reading import BUSY_S, SCHEMA_VERSION, SqliteReader, check_version
 

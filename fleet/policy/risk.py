@@ -35,19 +35,22 @@ def _quantile(a: float, b: float) -> float:
 def upper_bound(own: Seen, fleet: Seen | None = None) -> float:
     """U: with probability 0.95 a node of this kind fails less often than this, 0 to 1.
 
-    The posterior is Beta(1 + failed, 1 + clean). Where other strata have shown something, that counts as PSEUDO_NODES nodes more, in
-    the fleet's proportion. Unlike rollout-science 1.3, which puts kappa*m and kappa*(1 - m) in place of the ones: with a clean fleet
-    that makes U less than 1 % before the stratum has shown anything, and the second box of a new kind would be a hundred nodes.
+    It is the quantile of Beta(1 + failed, clean), Clopper and Pearson's bound, 1 - 0.05^(1/n) for n clean nodes: unlike that of
+    Beta(1 + failed, 1 + clean) it covers the true rate at least 95 times in a hundred, whatever that rate is. Where other strata have
+    shown something, that counts as PSEUDO_NODES nodes more, in the fleet's proportion. Unlike rollout-science 1.3, which puts kappa*m
+    and kappa*(1 - m) in place of the ones: with a clean fleet that makes U less than 1 % before the stratum has shown anything, and the
+    second box of a new kind would be a hundred nodes.
 
     Args:
         own: of this stratum.
         fleet: of all others; None or nothing seen: they say nothing.
     """
-    a, b = 1.0 + own.failed, 1.0 + own.clean
+    a, b = 1.0 + own.failed, own.clean
     if fleet is not None and fleet.clean + fleet.failed > 0:
         mean = (1.0 + fleet.failed) / (2.0 + fleet.clean + fleet.failed)
         a, b = a + PSEUDO_NODES * mean, b + PSEUDO_NODES * (1.0 - mean)
-    return _quantile(round(a, 3), math.floor(b / _ROUND) * _ROUND)
+    b = math.floor(b / _ROUND) * _ROUND
+    return _quantile(round(a, 3), b) if b > 0 else 1.0
 
 
 def allowed(risk: int, bound: float) -> int:

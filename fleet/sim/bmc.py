@@ -45,9 +45,7 @@ class Phase(StrEnum):
     READY = "ready"
 
 
-_DRAIN_S = 30.0
-"""How long all feeds must be off until standby power is gone (field guide 2.2)."""
-
+_DRAIN_S = 30.0  # how long all feeds must be off until standby power is gone (field guide 2.2)
 _LINK = {Phase.REFUSED: Link.REFUSED, Phase.TLS_DEAD: Link.TLS_DEAD}
 
 
@@ -118,14 +116,7 @@ class Bmc:
         self.media = Media(box.media, self.agenda, registry=box.registry)
         self.installer = Installer(self)
         self.os = NodeOs(self)
-        self.neighbour_identity = ("SIM0000000000000", "00000000-0000-0000-0000-000000000000")
-        """(serial, uuid) that a confused installer reports."""
-        self.reaches_home: Callable[[], bool] = lambda: True
-        """Whether an installer's phone-home would arrive: the leaf port is in the right VLAN."""
-        self.mates: tuple[Bmc, ...] = ()
-        """The others of its chassis."""
-        self.disturbed: Callable[[], None] = lambda: None
-        """Called when a mate took its power along: its port has to look."""
+        self._alone()
         self.host = self._host(chance)
         self.updates = self._updates()
         self.phase = Phase.READY
@@ -139,6 +130,17 @@ class Bmc:
         self._restore: Due | None = None
         self.fittings = Fittings(self)
         self._service = Service(self)
+
+    def _alone(self) -> None:
+        """As long as nobody says what stands around the box."""
+        self.neighbour_identity = ("SIM0000000000000", "00000000-0000-0000-0000-000000000000")
+        """(serial, uuid) that a confused installer reports."""
+        self.reaches_home: Callable[[], bool] = lambda: True
+        """Whether an installer's phone-home would arrive: the leaf port is in the right VLAN."""
+        self.mates: tuple[Bmc, ...] = ()
+        """The others of its chassis."""
+        self.disturbed: Callable[[], None] = lambda: None
+        """Called when a mate took its power along: its port has to look."""
 
     def _host(self, chance: random.Random) -> Host:
         return Host(

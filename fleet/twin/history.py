@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable
 
 from fleet import events as ev
-from fleet.events import Recorded, as_json
+from fleet.eventcodec import as_json
+from fleet.events import Recorded
 
 _CONTEXT = re.compile(r"fleetwave-[0-9a-f]{16}")
 """What a session announces itself by is drawn by the system's own chance, as a secret is: it is numbered here instead."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from fleet import events as ev
 from fleet.attempts import Attempt, counted
 from fleet.clock import Clock
-from fleet.events import Event, Json, Recorded, RolloutId, RolloutPlanned, decode, encode
+from fleet.eventcodec import decode, encode
+from fleet.events import Event, Json, Recorded, RolloutId, RolloutPlanned
 from fleet.journal.port import Request, RolloutRow, SessionRow, Verb
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet import events as ev
-from fleet.events import Event, Recorded, RolloutId, decode, encode
+from fleet.eventcodec import decode, encode
+from fleet.events import Event, Recorded, RolloutId
 from fleet.policy import admission
 from fleet.policy.admission import Admit, AskApproval, Closed, Finished, OpenWave, Stop, Wait, decide
 from fleet.policy.rules import Domains, Rules

@@ -104,11 +104,11 @@ class World:
         for stratum, exposed in out.items():
             others_clean = sum(count for name, count in clean.items() if name != stratum)
             others_failed = sum(count for name, count in failed.items() if name != stratum)
-            a, b = 1.0 + failed[stratum], 1.0 + clean[stratum]
+            a, b = 1.0 + failed[stratum], clean[stratum]
             if others_clean + others_failed:
                 mean = (1 + others_failed) / (2 + others_clean + others_failed)
                 a, b = a + PSEUDO_NODES * mean, b + PSEUDO_NODES * (1 - mean)
-            spent += exposed * beta.ppf(0.95, a, b)
+            spent += exposed * (beta.ppf(0.95, a, b) if b > 0 else 1.0)
             if stratum not in confirmed:
                 assert exposed <= 1.001, "a stratum that has shown nothing has one node out"
         # The bound is rounded up to quarters of a node of evidence.

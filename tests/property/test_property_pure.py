@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from fleet import events as ev
 from fleet.activation import NotOffered, plan_activation
-from fleet.events import KINDS, NodeEvent, Recorded, RolloutId, UnknownEvent, decode, encode
+from fleet.eventcodec import KINDS, UnknownEvent, as_json, decode, encode
+from fleet.events import NodeEvent, Recorded, RolloutId
 from fleet.policy.window import DAYS, Window
 from fleet.state import TERMINAL, TRANSITIONS, IllegalTransition, NodeState, NodeStatus, fold_node
 from inventory.baseline import Activation
@@ -44,7 +45,7 @@ def test_an_event_survives_its_encoding(event: ev.Event) -> None:
     text = encode(event)
     text.encode("ascii")
     assert decode(event.kind, text) == event
-    line = ev.as_json(Recorded(7, 1.23456, RolloutId("r"), event))
+    line = as_json(Recorded(7, 1.23456, RolloutId("r"), event))
     assert json.loads(json.dumps(line))["kind"] == event.kind
 
 
@@ -87,6 +88,8 @@ LEADS_TO: dict[NodeStatus, NodeEvent] = {
 @pytest.mark.parametrize("end", LEADS_TO)
 def test_only_the_table_leads_from_one_status_to_another(start: NodeStatus, end: NodeStatus) -> None:
     node, event = NodeState(status=start), LEADS_TO[end]
+    if start is NodeStatus.CONFIRMED and end is NodeStatus.QUARANTINED:
+        event = ev.NodeRelapsed(node="n", reason="x", message="")
     if end is start or end in TRANSITIONS[start]:
         assert fold_node(node, event, 1.0).status is end
     else:
@@ -94,7 +97,7 @@ def test_only_the_table_leads_from_one_status_to_another(start: NodeStatus, end:
             fold_node(node, event, 1.0)
 
 
-@given(st.lists(st.sampled_from(list(LEADS_TO.values())), max_size=12))
+@given(st.lists(st.sampled_from([*LEADS_TO.values(), ev.NodeRelapsed(node="n", reason="x", message="")]), max_size=12))
 def test_what_is_terminal_stays_so(path: list[NodeEvent]) -> None:
     node = NodeState()
     for event in path:
@@ -103,7 +106,8 @@ def test_what_is_terminal_stays_so(path: list[NodeEvent]) -> None:
             node = fold_node(node, event, 1.0)
         except IllegalTransition:
             continue
-        assert before not in TERMINAL or node.status is before
+        relapsed = before is NodeStatus.CONFIRMED and isinstance(event, ev.NodeRelapsed)
+        assert before not in TERMINAL or node.status is before or relapsed
     assert (node.ended_at is not None) == (node.status in TERMINAL)
 
 

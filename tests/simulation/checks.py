@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from fleet import events as ev
-from fleet.events import encode
+from fleet.eventcodec import encode
 from fleet.policy.spec import OnFailure
 from fleet.sim.faults import Effect
 from simulation.goods import MIDDLE, NEW, OLD, PARTS, image

@@ -25,7 +25,7 @@ from fleet.sim.cabling import Cabling
 from fleet.sim.faults import NodeFaults
 from fleet.sim.layout import Layout, SwitchSpec
 from fleet.sim.switch import Switch
-from fleet.sim.switchface import _CLIS as CLIS
+from fleet.sim.switchface import CLIS
 from fleet.state import NodeState, replay
 from fleet.step import Deferred, Met, Step, StepSpec, Unmet
 from inventory.model import Link, Node
