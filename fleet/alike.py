@@ -5,7 +5,7 @@ of the reading) is left out of the comparison; every other field is in it, those
 """
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +17,7 @@ from fleet.target import Target
 from inventory.model import Node
 from inventory.observed import FirmwareItem, Observation
 
-_WHICH_NODE = frozenset({"id", "rack", "slot", "feeds", "bmc", "host", "serial", "uuid", "labels"})
+_WHICH_NODE = frozenset({"id", "rack", "slot", "chassis", "feeds", "bmc", "host", "serial", "uuid", "labels"})
 _WHICH_READING = frozenset({"node", "serial", "uuid", "read_at", "source", "items"})
 _WHICH_TASKS = frozenset({"known_tasks"})
 """Tasks of the past, by their URIs; those that are alive are compared."""
@@ -31,19 +31,34 @@ _node, _reading = _all_but(Node, _WHICH_NODE), _all_but(Observation, _WHICH_READ
 _item, _readiness = _all_but(FirmwareItem, frozenset()), _all_but(UpdateReadiness, _WHICH_TASKS)
 
 
+def _observation(seen: Observation | None) -> Hashable:
+    return None if seen is None else (_reading(seen), tuple(map(_item, seen.items)))
+
+
+def _frozen(value: Any) -> Hashable:
+    """The same, down to the last part, so that it can be compared as one value."""
+    if is_dataclass(value):
+        return tuple(_frozen(getattr(value, each.name)) for each in fields(value))
+    if isinstance(value, Mapping):
+        return frozenset((key, _frozen(part)) for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_frozen, value))
+    return frozenset(value) if isinstance(value, set) else value
+
+
+_PARTS: Mapping[str, Callable[[Any], Hashable]] = {
+    "node": _node,
+    "profile": id,
+    "observation": _observation,
+    "readiness": lambda ready: None if ready is None else _readiness(ready),
+}
+"""How a field of a survey is compared; all others whole. A profile is one object for all its nodes, and compared as such."""
+_FIELDS = tuple((each.name, _PARTS.get(each.name, _frozen)) for each in fields(Survey))
+
+
 def likeness(survey: Survey) -> Hashable:
-    """Equal for surveys that a recipe cannot tell apart. A profile is one object for all its nodes, and compared as such."""
-    seen, ready = survey.observation, survey.readiness
-    return (
-        id(survey.profile),
-        _node(survey.node),
-        seen and _reading(seen),
-        seen and tuple(map(_item, seen.items)),
-        survey.offers,
-        ready and _readiness(ready),
-        survey.reason,
-        survey.message,
-    )
+    """Equal for surveys that a recipe cannot tell apart."""
+    return tuple(part(getattr(survey, name)) for name, part in _FIELDS)
 
 
 def once_each(maker: RecipeMaker) -> RecipeMaker:

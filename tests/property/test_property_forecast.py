@@ -16,7 +16,7 @@ from fleet.policy.outlook import outlook, quantile, runs_for
 from fleet.policy.paced import Paced
 from fleet.policy.rules import Rules
 from fleet.policy.sequence import by_duration, ramp_nodes
-from fleet.state import TERMINAL, NodeState, RolloutState, RolloutStatus, fold
+from fleet.state import ACTIVE, NodeState, RolloutState, RolloutStatus, fold
 
 ROLLOUT = RolloutId("r")
 START = 1_780_000_000.0
@@ -51,16 +51,21 @@ class Witness:
                 self._record(now, *(ev.IntentRecorded(node=node, effect="e", detail={}) for node in nodes))
             case Stop():
                 assert (tuple(nodes), bool(self.paced.halted())) == ((), True)
+            case Wait() if self.admitted == len(self.rules.order) and not self.state_in_flight():
+                # All have ended; the engine looks at the last ones again while they ripen, the forecast is over.
+                assert (tuple(nodes), self.paced.halted()) == ((), "")
             case Wait(until=until):
                 wake = self.paced.wake()
-                if all(node.status in TERMINAL for node in self.state.nodes.values()):
-                    return nodes  # the engine looks at the last ones again while they ripen; the forecast ends with their end
                 assert (tuple(nodes), self.paced.halted()) == ((), "")
                 assert (wake is None) == (until is None)
                 assert until is None or wake is None or START + wake == pytest.approx(until, abs=1e-3)
             case Finished():
                 assert (tuple(nodes), self.admitted) == ((), len(self.rules.order))
         return nodes
+
+    def state_in_flight(self) -> int:
+        """Nodes under way."""
+        return sum(node.status in ACTIVE for node in self.state.nodes.values())
 
     def ended(self, node: str, *, failure: str, at: float) -> None:
         """Both learn of it."""

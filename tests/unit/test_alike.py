@@ -11,6 +11,7 @@ from fleet.alike import likeness, once_each
 from fleet.errors import Reason
 from fleet.plan import CannotPlan, Recipe, Survey
 from fleet.ports import UpdateReadiness
+from fleet.slots import SlotReading
 from fleet.target import Target
 from inventory.baseline import Activation
 from inventory.observed import FirmwareItem, Observation
@@ -47,22 +48,31 @@ def test_every_field_of_an_item_does(field: str) -> None:
     assert likeness(first) != likeness(second)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"offers": OFFERS - {Activation.DC_CYCLE}},
-        {"readiness": replace(READY, forced=True)},
-        {"readiness": None},
-        {"profile": profile("bmc", "bios")},
-        {"reason": Reason.NO_EDGE},
+CHANGES: dict[str, list[dict[str, Any]]] = {
+    "node": [{"node": replace(node("n1"), model="other")}],
+    "profile": [{"profile": profile("bmc", "bios")}],
+    "observation": [
         {"observation": replace(seen(read()), health="Critical")},
         {"observation": replace(seen(read()), bmc_version="9")},
         {"observation": None},
-        {"node": replace(node("n1"), model="other")},
     ],
-)
-def test_whatever_else_a_recipe_could_depend_on_does(change: dict[str, Any]) -> None:
-    assert likeness(read()) != likeness(replace(read(), **change))
+    "offers": [{"offers": OFFERS - {Activation.DC_CYCLE}}],
+    "readiness": [{"readiness": replace(READY, forced=True)}, {"readiness": None}],
+    "slots": [
+        {"slots": SlotReading()},
+        {"slots": SlotReading(minimum={"bmc": 3})},
+        {"slots": SlotReading(minimum={"bmc": 4})},
+    ],
+    "reason": [{"reason": Reason.NO_EDGE}],
+    "message": [{"message": "a switch is missing"}],
+}
+
+
+@pytest.mark.parametrize("field", [each.name for each in fields(Survey)])
+def test_whatever_else_a_survey_says_does(field: str) -> None:
+    """A field that is added to Survey needs an example here: were it left out, a node could get the recipe of another."""
+    found = [likeness(read()), *(likeness(replace(read(), **change)) for change in CHANGES[field])]
+    assert len(set(found)) == len(CHANGES[field]) + 1
 
 
 def test_the_maker_is_asked_once_for_each_kind_and_says_the_same() -> None:
