@@ -17,7 +17,7 @@ def render(figures: "PacingFigures") -> str:
     run_s = max(row.run_s for row in plain)
     lines = [
         f"{figures.seeds} seeds, {figures.cores} cores, {figures.wall_s:.0f} s, largest process {figures.peak_rss_mib:.0f} MiB",
-        f"one rollout of 1,024 nodes is simulated in {run_s:.3f} s at most (mean of a row)",
+        f"one rollout of 1,024 nodes is simulated in {run_s:.3f} s of CPU at most (mean of a row)",
         "",
         "Nothing fails: how long",
         "",
