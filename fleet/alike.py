@@ -12,7 +12,7 @@ from typing import Any
 from fleet.errors import Reason
 from fleet.plan import CannotPlan, Recipe, Survey
 from fleet.planning import RecipeMaker
-from fleet.ports import UpdateReadiness
+from fleet.ports import Condition, UpdateReadiness
 from fleet.target import Target
 from inventory.model import Node
 from inventory.observed import FirmwareItem, Observation
@@ -21,6 +21,8 @@ _WHICH_NODE = frozenset({"id", "rack", "slot", "chassis", "feeds", "bmc", "host"
 _WHICH_READING = frozenset({"node", "serial", "uuid", "read_at", "source", "items"})
 _WHICH_TASKS = frozenset({"known_tasks"})
 """Tasks of the past, by their URIs; those that are alive are compared."""
+_WHICH_PARTS = frozenset({"parts", "ahead_s"})
+"""Serial numbers of parts, and how far the clock is off: noted of a node (fleet.sightings), never asked by a recipe."""
 
 
 def _all_but(kind: type, left_out: frozenset[str]) -> Callable[[Any], Hashable]:
@@ -29,6 +31,7 @@ def _all_but(kind: type, left_out: frozenset[str]) -> Callable[[Any], Hashable]:
 
 _node, _reading = _all_but(Node, _WHICH_NODE), _all_but(Observation, _WHICH_READING)
 _item, _readiness = _all_but(FirmwareItem, frozenset()), _all_but(UpdateReadiness, _WHICH_TASKS)
+_condition = _all_but(Condition, _WHICH_PARTS)
 
 
 def _observation(seen: Observation | None) -> Hashable:
@@ -51,6 +54,7 @@ _PARTS: Mapping[str, Callable[[Any], Hashable]] = {
     "profile": id,
     "observation": _observation,
     "readiness": lambda ready: None if ready is None else _readiness(ready),
+    "condition": lambda found: None if found is None else _frozen(_condition(found)),
 }
 """How a field of a survey is compared; all others whole. A profile is one object for all its nodes, and compared as such."""
 _FIELDS = tuple((each.name, _PARTS.get(each.name, _frozen)) for each in fields(Survey))

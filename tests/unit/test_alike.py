@@ -10,7 +10,8 @@ from support.rollout import OFFERS, baseline, book, component, node, profile, su
 from fleet.alike import likeness, once_each
 from fleet.errors import Reason
 from fleet.plan import CannotPlan, Recipe, Survey
-from fleet.ports import UpdateReadiness
+from fleet.ports import Condition, UpdateReadiness
+from fleet.profile import Obstacle
 from fleet.slots import SlotReading
 from fleet.target import Target
 from inventory.baseline import Activation
@@ -37,7 +38,17 @@ def test_which_machine_it_is_makes_no_difference() -> None:
     other = read("n2", "r9")
     other = replace(other, observation=replace(seen(other), serial="S9", uuid="u9", read_at=9.0, source="x"))
     other = replace(other, readiness=replace(READY, known_tasks=("/t/8", "/t/9")))
-    assert likeness(read()) == likeness(other)
+    other = replace(other, condition=Condition(parts={"GPU_SXM_1": "1652923003067"}, ahead_s=2.0))
+    assert likeness(replace(read(), condition=Condition())) == likeness(other)
+
+
+def test_a_node_that_must_not_be_flashed_is_refused_beside_one_that_may() -> None:
+    """The pair that must never be taken for one another, by the real recipes: only the second is locked."""
+    locked = Obstacle(path="/redfish/v1/x", keys=("Lockdown",), blocks="true", says="lockdown")
+    maker = once_each(book(GOAL))
+    maker(replace(read("n1"), condition=Condition()))
+    with pytest.raises(CannotPlan, match="lockdown is on"):
+        maker(replace(read("n2"), condition=Condition(obstacles=(locked,))))
 
 
 @pytest.mark.parametrize("field", [each.name for each in fields(FirmwareItem)])
@@ -62,6 +73,11 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
         {"slots": SlotReading()},
         {"slots": SlotReading(minimum={"bmc": 3})},
         {"slots": SlotReading(minimum={"bmc": 4})},
+    ],
+    "condition": [
+        {"condition": Condition()},
+        {"condition": Condition(supplies=("PSU3 (Critical)",))},
+        {"condition": Condition(media=("Cd",))},
     ],
     "reason": [{"reason": Reason.NO_EDGE}],
     "message": [{"message": "a switch is missing"}],
