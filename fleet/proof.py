@@ -6,7 +6,7 @@ Bounds are theorems about the expected durations of the recipes (fleet.policy.bo
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from fleet.policy.bounds import Bounds, Job, Pace, Supply, Term, bounds, waves
 from fleet.policy.forecast import Draw, Odds
 from fleet.policy.outlook import Outlook, outlook
 from fleet.policy.paced import Paced
+from fleet.policy.power.proof import ProofRow
 from fleet.policy.risk import PSEUDO_NODES, Seen, allowed, upper_bound
 from fleet.policy.rules import Key
 
@@ -57,6 +58,8 @@ class Proof:
     bounds: Bounds
     outlook: Outlook
     domains: tuple[DomainProof, ...]
+    power: tuple[ProofRow, ...]
+    """Peak of each power domain that a planned node hangs on; empty where the inventory does not say what feeds the nodes."""
     lasting: tuple[Lasting, ...]
     assumptions: tuple[str, ...]
     """What the figures rest on, for people."""
@@ -74,6 +77,7 @@ class Proof:
             "damage": [each.to_json() for each in seen.damage],
             "peak_in_flight": seen.peak_in_flight,
             "domains": [asdict(each) for each in self.domains],
+            "power": [asdict(each) | {"headroom_w": each.headroom_w} for each in self.power],
             "cannot_be_undone": [asdict(each) for each in self.lasting],
             "assumptions": list(self.assumptions),
         }
@@ -86,6 +90,7 @@ def prove(
     plan: Plan,
     *,
     undo: Mapping[str, str] | None = None,
+    power: Sequence[ProofRow] = (),
     server_bytes_per_s: float = math.inf,
     told: Told = lambda _done, _all: None,
 ) -> Proof:
@@ -95,6 +100,7 @@ def prove(
         plan: as it would be carried out.
         undo: step -> what can be undone of it, of steps that a plan does not know the way back of (playbooks.registry); those that
             begin with "no" cannot be undone.
+        power: what it can do to each breaker (fleet.policy.power.proof).
         server_bytes_per_s: what the image server sends to all nodes together; infinite: not known.
         told: called after each simulated rollout with the number of those done and of all.
     """
@@ -118,6 +124,7 @@ def prove(
         bounds=bounds(jobs, supply, risk=caps.risk, pace=pace, more=_waves(plan, jobs, supply)),
         outlook=seen,
         domains=_domains(jobs, supply, seen),
+        power=tuple(power),
         lasting=_lasting(plan, undo or {}),
         assumptions=_assumptions(plan, odds, server_bytes_per_s),
     )

@@ -17,6 +17,7 @@ from fleet.cli.compose import Sources
 from fleet.cli.drainable import strangers
 from fleet.cli.earlier import earlier
 from fleet.cli.electric import power_desk, show_power
+from fleet.cli.electric import proof as power_rows
 from fleet.cli.frozen import require_as_planned, with_digests
 from fleet.cli.hours import learn_on, learned_from
 from fleet.cli.progress import Progress
@@ -138,7 +139,7 @@ async def _start(
         await ledger.record(created)
         attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
         plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
-        tell(plan, wishes.console, document=wishes.document)
+        tell(plan, wishes.console, power=power_rows(sources, plan), document=wishes.document)
         show_power(sources, plan, wishes.console)
         why = _unfit(attempt, plan)
         if why:

@@ -4,24 +4,29 @@ import json
 import math
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from fleet.cli.plan_view import show_plan
 from fleet.plan import Plan
+from fleet.policy.power.proof import ProofRow
 from fleet.proof import DomainProof, Proof, prove
 from fleet.words import clean, duration, plural
 from playbooks.registry import steps as known_steps
 
+_BREAKERS = 8
+"""Power domains that are shown: a hall has one for every rack and PDU."""
 
-def tell(plan: Plan, console: Console, *, document: str = "") -> None:
+
+def tell(plan: Plan, console: Console, *, power: Sequence[ProofRow] = (), document: str = "") -> None:
     """The plan and its proof: words on `console`, and one JSON document on stdout if `document` is not empty.
 
     The document: `plan` as the journal holds it, `proof` (fleet.proof.Proof.to_json), null where no node can be planned.
     """
     show_plan(plan, console)
-    proof = proved(plan, console) if plan.order else None
+    proof = proved(plan, console, power=power) if plan.order else None
     if proof is not None:
         show_proof(proof, console)
     if document:
@@ -29,7 +34,9 @@ def tell(plan: Plan, console: Console, *, document: str = "") -> None:
         sys.stdout.write(json.dumps(told, indent=1) + "\n")
 
 
-def proved(plan: Plan, console: Console, *, server_bytes_per_s: float = math.inf) -> Proof:
+def proved(
+    plan: Plan, console: Console, *, power: Sequence[ProofRow] = (), server_bytes_per_s: float = math.inf
+) -> Proof:
     """The plan's proof; while it is worked out the console says how far it is."""
     undo = {name: announced.undo for name, announced in known_steps().items()}
     with console.status("simulating the plan") as status:
@@ -37,7 +44,7 @@ def proved(plan: Plan, console: Console, *, server_bytes_per_s: float = math.inf
         def told(done: int, total: int) -> None:
             status.update(f"simulating the plan: {done} of {total} rollouts")
 
-        return prove(plan, undo=undo, server_bytes_per_s=server_bytes_per_s, told=told)
+        return prove(plan, undo=undo, power=power, server_bytes_per_s=server_bytes_per_s, told=told)
 
 
 def show_proof(proof: Proof, console: Console) -> None:
@@ -45,6 +52,7 @@ def show_proof(proof: Proof, console: Console) -> None:
     _time(proof, console)
     _damage(proof, console)
     _domains(proof, console)
+    _power(proof, console)
     if proof.lasting:
         console.print("What cannot be undone", style="italic")
         for each in proof.lasting:
@@ -122,6 +130,28 @@ def _domains(proof: Proof, console: Console) -> None:
             str(max(each.seen_out for each in members)),
         )
     console.print(table)
+
+
+def _power(proof: Proof, console: Console) -> None:
+    """The breakers with the least room left, each kW as the ledger of power will ever have spoken for."""
+    if not proof.power:
+        return
+    table = Table(
+        "power domain",
+        "budget",
+        "peak",
+        "room left",
+        "starts at once",
+        title="What breakers bear",
+        title_justify="left",
+    )
+    tight = sorted(proof.power, key=lambda each: each.headroom_w / max(1, each.budget_w))
+    for row in tight[:_BREAKERS]:
+        figures = (f"{watts / 1000:.1f} kW" for watts in (row.budget_w, row.worst_w, row.headroom_w))
+        table.add_row(clean(row.domain), *figures, f"{row.at_once} of {plural(row.nodes, 'node')}: {row.verdict}")
+    console.print(table)
+    if len(tight) > _BREAKERS:
+        console.print(f"  and {len(tight) - _BREAKERS} more with more room; all are in --json", markup=False)
 
 
 def _span(caps: list[int | None]) -> str:

@@ -10,6 +10,7 @@ from support.rollout import baseline, component, node, plan_for
 
 from fleet.cli.proof_view import show_proof, tell
 from fleet.plan import Plan
+from fleet.policy.power.proof import ProofRow, Verdict
 from fleet.policy.spec import RolloutSpec
 from fleet.policy.window import Window
 from fleet.proof import Proof, jobs_of, prove
@@ -115,6 +116,26 @@ def test_people_read_all_of_it(proof: Proof) -> None:
         assert words in text
     assert "What cannot be undone" in text
     assert "\x1b" not in text
+
+
+def test_breakers_are_shown_with_the_least_room_first() -> None:
+    def row(domain: str, worst_w: int) -> ProofRow:
+        return ProofRow(
+            domain=domain, budget_w=50_000, limit_w=49_000, base_w=8_000, demand_w=60_000, worst_w=worst_w,
+            nodes=16, at_once=3, verdict=Verdict.IN_TURN,
+        )  # fmt: skip
+
+    found = prove(
+        plan(),
+        power=[row("rack r1", 30_000), *(row(f"pdu p{each}", 20_000) for each in range(9)), row("row a", 49_000)],
+    )
+    assert found.to_json()["power"][0]["headroom_w"] == 20_000
+    sink = StringIO()
+    show_proof(found, Console(file=sink, width=110))
+    text = sink.getvalue()
+    assert text.index("row a") < text.index("rack r1") < text.index("pdu p0")
+    assert "49.0 kW" in text
+    assert "and 3 more with more room" in text
 
 
 def test_a_plan_without_nodes_has_no_proof(capsys: pytest.CaptureFixture[str]) -> None:
