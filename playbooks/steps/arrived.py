@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from fleet.errors import NodeFault, Reason, Transient
 from fleet.events import Json
-from fleet.ports import BootMarker, KeepsLog, LogMark, LogSays, LogVerdict, Restarted, UpdateReadiness
+from fleet.ports import BootMarker, KeepsLog, LogMark, LogSays, LogVerdict, Restarted, TwoSlots, UpdateReadiness
 from fleet.step import NodeContext
 from fleet.target import Target
 
@@ -61,7 +61,15 @@ async def _decided(ctx: NodeContext, target: Target, intent: Json, looked: float
         raise _unknown(target, log.why)
     if await _copies(ctx, target) != intent.get("copies"):
         raise _unknown(target, "another copy of it changed since")
+    if await _banks_changed(ctx, intent):
+        raise _unknown(target, "a slot behind a root of trust changed since")
     return None
+
+
+async def _banks_changed(ctx: NodeContext, intent: Json) -> bool:
+    """Whether a slot is not as it was when the image was announced, where both slots were shown (field guide 1.8)."""
+    before = intent.get("slots", {}).get("banks")
+    return bool(before) and isinstance(ctx.bmc, TwoSlots) and (await ctx.bmc.slots()).to_json()["banks"] != before
 
 
 def _unknown(target: Target, why: str) -> NodeFault:
