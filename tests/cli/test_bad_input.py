@@ -247,11 +247,11 @@ def test_hardware_that_may_only_be_read(build: Build) -> None:
     assert site.hardware() == before
 
 
-WINDOW = 'rollout:\n  window: {{days: [{day}], start: "00:00", length: 1m, tz: UTC{until}}}\n'
+WINDOW = 'rollout:\n  window: {{days: [{day}], start: "00:00", length: 4h, tz: UTC{until}}}\n'
 
 
 def windowed(site: Site, *, until: str = "") -> None:
-    """A window of a minute, four days from the hall's day: closed for days, however fast its clock runs meanwhile."""
+    """A window of four hours, four days from the hall's day: closed for days, however fast its clock runs meanwhile."""
     day = datetime.fromtimestamp(read_hall(site.hall).clock().now(), UTC) + timedelta(days=4)
     site.edit(site.playbook, "rollout:\n", WINDOW.format(day=f"{day:%a}".lower(), until=until))
 

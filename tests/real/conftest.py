@@ -2,5 +2,5 @@
 
 import os
 
-_LONG = ["test_drained_rollout.py", "test_slurm.py", "test_validators.py"]
+_LONG = ["test_drained_rollout.py", "test_kubernetes.py", "test_slurm.py", "test_validators.py"]
 collect_ignore = [] if os.environ.get("FLEET_TEST_REAL") else _LONG

@@ -11,8 +11,7 @@ export DEBIAN_FRONTEND=noninteractive
 sources=/etc/apt/sources.list.d/fleetwave-src.sources
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$sources"' EXIT
-printf 'Types: deb-src\nURIs: http://deb.debian.org/debian http://deb.debian.org/debian-security\nSuites: bookworm bookworm-security\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' >"$sources"
-sed -i 's#^URIs: .*#URIs: http://deb.debian.org/debian#; s#^Suites: .*#Suites: bookworm#' "$sources"
+printf 'Types: deb-src\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' >"$sources"
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends golang-go golang-github-modern-go-reflect2-dev etcd-server
 

@@ -208,6 +208,17 @@ PLANTED: tuple[Bug, ...] = (
         ),
     ),
     Bug(
+        name="window-forgotten-by-nodes",
+        why="a node that is taken over outside the window goes on",
+        edits=(
+            Edit(
+                "fleet/timebox.py",
+                "        if self._window is None or key in self._granted:",
+                "        if self._window is None or self._granted is not None:",
+            ),
+        ),
+    ),
+    Bug(
         name="pause-ignored",
         why="a pause holds nobody",
         edits=(
@@ -472,7 +483,7 @@ PLANTED: tuple[Bug, ...] = (
         edits=(
             Edit(
                 "fleet/engine.py",
-                "            if node.status in ACTIVE and name not in running:",
+                "            if node.status in ACTIVE and name not in running and not self._held(node):",
                 "            if node.status in ACTIVE and node.status is not NodeStatus.UNCERTAIN and name not in running:",
             ),
         ),
