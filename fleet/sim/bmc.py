@@ -10,10 +10,12 @@ from typing import Any
 
 from fleet.sim.agenda import Agenda, Due
 from fleet.sim.boxmodel import BoxModel, Cause
+from fleet.sim.boxtruth import box_truth
 from fleet.sim.disk import Disk
 from fleet.sim.faults import Effect, FaultBook
 from fleet.sim.firmware import Firmware
 from fleet.sim.fittings import Fittings
+from fleet.sim.hmc import Hmc
 from fleet.sim.host import Host, Power
 from fleet.sim.installer import Installer
 from fleet.sim.ledger import Ledger
@@ -24,6 +26,7 @@ from fleet.sim.nodeos import NodeOs
 from fleet.sim.roots import Roots
 from fleet.sim.service import Service
 from fleet.sim.sessions import Sessions
+from fleet.sim.strain import OutOfMemory, Strain
 from fleet.sim.tasks import Task, Tasks
 from fleet.sim.updates import Updates
 
@@ -120,7 +123,8 @@ class Bmc:
         self.host = self._host(chance)
         self.updates = self._updates()
         self.phase = Phase.READY
-        self.hmc_ready_at = 0.0
+        self.hmc = Hmc(self)
+        self.strain = Strain(model=box.strain, chance=random.Random(f"{seed}/{spec.name}/strain"))
         self._boot_factor = chance.uniform(0.85, 1.15)
         self._boot_dues: list[Due] = []
         self._gone = False
@@ -186,6 +190,19 @@ class Bmc:
         if self.phase not in _LINK:
             self.updates.fetched(task_id, data, error, now)
 
+    def burdened(self, body_bytes: int, now: float) -> Answer | None:
+        """Another request comes while others are under way: None where there is memory for it, which `relieved` gives back."""
+        if self.strain.hold(body_bytes):
+            return None
+        if self.strain.model.out_of_memory is OutOfMemory.RESTART:
+            self.restart(now, "out of memory")
+            return Answer(status=0, wire=Wire.DROP)
+        return self._service.unavailable()
+
+    def relieved(self, body_bytes: int) -> None:
+        """A request was answered."""
+        self.strain.release(body_bytes)
+
     def link(self, now: float) -> Link:
         """How the network port looks now."""
         self.agenda.advance(now)
@@ -236,6 +253,7 @@ class Bmc:
         if self._gone or self.firmware.dead("bmc"):
             return
         self.fittings.restarted()
+        self.strain.restarted()
         slow = self.faults.take(Effect.BMC_SLOW, versions=versions)
         self._boot(now + 1.0 + dark_s, self._boot_factor * (slow.number("factor", 3) if slow else 1.0))
 
@@ -322,9 +340,7 @@ class Bmc:
 
     def reset_hmc(self, kind: str, now: float) -> None:
         """The baseboard's BMC restarts: what it serves is gone for a while."""
-        self.ledger.reset(now, "hmc", kind)
-        self.hmc_ready_at = now + self.box.bmc.hmc_ready_s
-        self.firmware.activate(frozenset({Cause.HMC}))
+        self.hmc.restart(now, kind)
 
     def repaired(self, part: str, version: str) -> bool:
         """`part` (GPU_SXM_4) is another one now, with `version` on it; False: no firmware goes by its name."""
@@ -337,47 +353,11 @@ class Bmc:
 
     def hmc_ready(self, now: float) -> bool:
         """Whether the resources of the baseboard's BMC are served."""
-        return self.phase is Phase.READY and now >= self.hmc_ready_at
+        return self.phase is Phase.READY and self.hmc.ready(now)
 
     def truth(self) -> dict[str, Any]:
         """The ground truth of this box, as plain data."""
-        ledger = self.ledger
-        items = {
-            item: {"active": state.active, "staged": state.staged, "flashes": ledger.flashes_of(item)}
-            for item, state in self.firmware.parts.items()
-        }
-        sessions = {
-            "open": len(self.sessions.open),
-            "created": ledger.sessions_created,
-            "deleted": ledger.sessions_deleted,
-            "lost": ledger.sessions_lost,
-            "expired": ledger.sessions_expired,
-        }
-        return {
-            "model": self.spec.model,
-            "items": items,
-            "scheduled": [pick.part.item for run in self.updates.scheduled for pick in run.picks],
-            "power_cuts_in_flash": ledger.power_cuts_in_flash,
-            "interrupted_posts": ledger.interrupted_posts,
-            "bricked": ledger.bricked,
-            "sessions": sessions,
-            "failed_logins": ledger.failed_logins,
-            "max_in_flight": ledger.max_in_flight,
-            "requests": ledger.requests,
-            "submits": ledger.submits,
-            "received_bytes": ledger.received_bytes,
-            "resets": ledger.resets,
-            "host_power": self.host.power,
-            "phase": self.phase,
-            "force_update": self.updates.sticky_force,
-            "settings": self.fittings.truth(),
-            "slots": self.roots.truth(),
-            "faults": [rule.name for rule in self.faults.rules],
-            "os": self.os.truth(),
-            "boot_override": list(self.media.override),
-            "media": self.media.mounted or None,
-            **ledger.journey(),
-        }
+        return box_truth(self)
 
     def _boot(self, start: float, factor: float) -> None:
         at = start
@@ -385,7 +365,7 @@ class Bmc:
             at += self.box.bmc.boot_s[phase] * factor
             wakes = phase in _LINK
             self._boot_dues.append(self.agenda.add(at, partial(self._enter, following), wakes=wakes))
-        self.hmc_ready_at = at + self.box.bmc.hmc_ready_s * factor
+        self.hmc.starts_with_bmc(at + self.box.bmc.hmc_ready_s * factor)
 
     def _enter(self, phase: Phase, _: float) -> None:
         self.phase = phase

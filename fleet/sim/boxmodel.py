@@ -19,6 +19,7 @@ from fleet.sim.derived import RootModel, ethernet, root_models, root_resources
 from fleet.sim.eventlog import LogModel
 from fleet.sim.media import MediaModel
 from fleet.sim.powermodel import PowerModel, read_power
+from fleet.sim.strain import StrainModel, read_strain
 
 BOXES = Path(__file__).parent / "boxes"
 ROOT = "/redfish/v1"
@@ -241,6 +242,7 @@ class BoxModel:
     logs: tuple[LogModel, ...]
     gpus: GpuModel | None
     power: PowerModel
+    strain: StrainModel
     roots: tuple[RootModel, ...] = ()
     """Roots of trust that keep two copies of what they protect."""
 
@@ -304,8 +306,7 @@ def _box(document: dict[str, Any]) -> BoxModel:
         name: Bundle(name=name, iana=raw["iana"], sku=raw["sku"], targets=tuple(raw.get("targets", ())))
         for name, raw in document["bundles"].items()
     }
-    host, bmc, update = document["host"], document["bmc"], document["update"]
-    actions = document["actions"]
+    host, bmc, update, actions = (document[key] for key in ("host", "bmc", "update", "actions"))
     return BoxModel(
         model=document["model"],
         dialect=Dialect(document["dialect"]),
@@ -326,6 +327,7 @@ def _box(document: dict[str, Any]) -> BoxModel:
         gpus=GpuModel(**document["gpus"]) if "gpus" in document else None,
         power=read_power(document.get("power", {})),
         roots=root_models(document.get("roots_of_trust", ())),
+        strain=read_strain(document.get("strain", {})),
     )
 
 

@@ -125,14 +125,18 @@ class Face:
         ledger = self.bmc.ledger
         ledger.in_flight += 1
         ledger.max_in_flight = max(ledger.max_in_flight, ledger.in_flight)
+        size = incoming.content_length or 0
+        refused = self.bmc.burdened(size, self._clock.now())
         try:
             async with self._serial:
-                result = await self._ask(incoming)
+                result = refused or await self._ask(incoming)
                 wait_s = self._clock.wall_s(result.delay_s)
                 if wait_s >= _SHORTEST_SLEEP_S:
                     await asyncio.sleep(wait_s)
         finally:
             ledger.in_flight -= 1
+            if refused is None:
+                self.bmc.relieved(size)
         self._arm()
         if result.fetch is not None:
             self._spawn(self._fetch(result.fetch))

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from fleet.sim.strain import WhileDown
+
 
 class Effect(StrEnum):
     """What a rule does to a node that it hits."""
@@ -65,6 +67,7 @@ class Effect(StrEnum):
     POWER_STALE = "power-stale"
     POWER_LIES = "power-lies"
     POWER_MISSING = "power-missing"
+    HMC_RESTARTS = "hmc-restarts"
 
 
 ALWAYS = -1
@@ -211,6 +214,8 @@ def _rule(raw: Any, where: str) -> Rule:
     times = raw.get("times", 1)
     if times != "always" and (not isinstance(times, int) or times < 0):
         raise FaultError(f"{where}: 'times' is a count or 'always', not {times!r}")
+    if str(raw.get("answers", WhileDown.VANISH)) not in list(WhileDown):
+        raise FaultError(f"{where}: 'answers' is one of {', '.join(WhileDown)}, not {raw['answers']!r}")
     if raw["effect"] == Effect.HTTP:
         _check_http({key: value for key, value in raw.items() if key not in _ALL}, where)
     return Rule(

@@ -1,9 +1,10 @@
 """FirmwareInventory as each vendor shows it; bodies are shared by all BMCs that show the same versions (A.14)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from fleet.sim.boxmodel import INVENTORY, BoxModel, Dialect, Part
@@ -37,8 +38,13 @@ class Entry:
     """The running one and the other, where the BMC shows them."""
 
 
-def entries(box: BoxModel, firmware: Firmware, *, stubs: bool) -> tuple[Entry, ...]:
-    """All members; with `stubs` those that the baseboard's BMC serves are missing (field guide 1.5)."""
+def entries(
+    box: BoxModel, firmware: Firmware, *, stubs: bool, stale: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Entry, ...]:
+    """All members; with `stubs` those that the baseboard's BMC serves are missing (field guide 1.5).
+
+    `stale`: item -> version that the host's BMC still remembers of them, while theirs is down.
+    """
     found: list[Entry] = []
     shown = {item for root in box.roots if root.shows is Shows.SLOTS for item in root.protects}
     for part in box.parts:
@@ -46,7 +52,8 @@ def entries(box: BoxModel, firmware: Firmware, *, stubs: bool) -> tuple[Entry, .
             continue
         state = firmware.parts[part.mirrors or part.item]
         health = "Critical" if state.dead else "OK"
-        version = firmware.shown(part)
+        remote = bool(stale) and is_remote(box, f"{INVENTORY}/{part.item}")
+        version = stale[part.item] if remote else firmware.shown(part)
         if box.dialect is Dialect.DELL:
             found.extend(_dell(part, version, state.previous, health))
         else:
@@ -118,9 +125,14 @@ def _comparison(version: str) -> int:
 
 
 @lru_cache(maxsize=_SHARED_BODIES)
-def collection(box: BoxModel, members: tuple[Entry, ...], *, expanded: bool) -> bytes:
-    """The JSON bytes of the collection."""
-    listed = [document(box, entry) if expanded else {"@odata.id": f"{INVENTORY}/{entry.item}"} for entry in members]
+def collection(box: BoxModel, members: tuple[Entry, ...], *, expanded: bool, proxy: bool = True) -> bytes:
+    """The JSON bytes of the collection; `proxy`: whether the baseboard's members can be expanded now."""
+
+    def member(entry: Entry) -> dict[str, Any]:
+        at = f"{INVENTORY}/{entry.item}"
+        return document(box, entry) if expanded and (proxy or not is_remote(box, at)) else {"@odata.id": at}
+
+    listed = [member(entry) for entry in members]
     return encode(
         {
             "@odata.id": INVENTORY,

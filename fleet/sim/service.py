@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fleet.sim import accounts, protocol
 from fleet.sim.actions import Actions
-from fleet.sim.boxmodel import ROOT, Dialect
+from fleet.sim.boxmodel import INVENTORY, ROOT, Dialect
 from fleet.sim.faults import Effect
 from fleet.sim.host import Power
 from fleet.sim.httpfault import HttpFaults
@@ -39,7 +39,10 @@ class Service:
     def answer(self, request: Request, now: float) -> Answer:
         """The answer, with its latency."""
         result = self._http.answer(request, now, lambda: self._said(request, now))
-        latency = self._bmc.box.bmc.latency_s * (_SLOW_LOGIN if result.status == 201 else 1)  # noqa: PLR2004  created
+        usual = self._bmc.box.bmc.latency_s * (_SLOW_LOGIN if result.status == 201 else 1)  # noqa: PLR2004  created
+        latency = self._bmc.strain.latency_s(usual)
+        if _path(request) == INVENTORY and request.method == "GET" and result.status == 200:  # noqa: PLR2004  OK
+            latency += self._bmc.strain.inventory_s()
         return Answer(
             status=result.status,
             body=result.body,
@@ -201,6 +204,10 @@ class Service:
     def _is_push(self, path: str) -> bool:
         update = self._bmc.box.update
         return path.rstrip("/") in {update.multipart, update.push} - {""}
+
+    def unavailable(self) -> Answer:
+        """503, as one that has too much to do says it."""
+        return self._starting(html=False)
 
     def _starting(self, *, html: bool) -> Answer:
         if html:

@@ -23,7 +23,7 @@ class Tree:
 
     def __init__(self, bmc: "Bmc") -> None:
         self._bmc = bmc
-        self._shown: tuple[tuple[int, bool], tuple[inventory.Entry, ...]] = ((-1, False), ())
+        self._shown: tuple[tuple[int, bool, bool], tuple[inventory.Entry, ...]] = ((-1, False, False), ())
 
     def item_ids(self, now: float) -> frozenset[str]:
         """The Ids in FirmwareInventory right now."""
@@ -58,8 +58,8 @@ class Tree:
 
     def read(self, path: str, now: float, if_none_match: str = "") -> Answer:
         """The resource at `path` as it is now."""
-        if not self._bmc.hmc_ready(now) and inventory.is_remote(self._bmc.box, path):
-            return self.missing(path)
+        if inventory.is_remote(self._bmc.box, path) and (down := self._bmc.hmc.refusal(now)):
+            return down
         resource = self._bmc.box.resources.get(path)
         if resource is not None:
             body = resource.render(fill_for(self._bmc, now))
@@ -98,7 +98,8 @@ class Tree:
     def _inventory(self, path: str, now: float, *, expanded: bool) -> Answer:
         members = self._entries(now)
         if path == INVENTORY:
-            return Answer(status=200, body=inventory.collection(self._bmc.box, members, expanded=expanded))
+            proxy = self._bmc.hmc.refusal(now) is None
+            return Answer(status=200, body=inventory.collection(self._bmc.box, members, expanded=expanded, proxy=proxy))
         wanted = path.rpartition("/")[2]
         entry = next((entry for entry in members if entry.item == wanted), None)
         if entry is None:
@@ -106,10 +107,11 @@ class Tree:
         return Answer(status=200, body=encode(inventory.document(self._bmc.box, entry)))
 
     def _entries(self, now: float) -> tuple[inventory.Entry, ...]:
-        stubs = not self._bmc.hmc_ready(now)
-        key = (self._bmc.firmware.revision, stubs)
+        hmc = self._bmc.hmc
+        stubs, stale = hmc.vanished(now), hmc.stale(now)
+        key = (self._bmc.firmware.revision, stubs, bool(stale))
         if self._shown[0] != key:
-            self._shown = (key, inventory.entries(self._bmc.box, self._bmc.firmware, stubs=stubs))
+            self._shown = (key, inventory.entries(self._bmc.box, self._bmc.firmware, stubs=stubs, stale=stale))
         return self._shown[1]
 
     def _task(self, path: str, now: float) -> Answer:

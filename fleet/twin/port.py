@@ -65,15 +65,19 @@ class Port:
         ledger = self.bmc.ledger
         ledger.in_flight += 1
         ledger.max_in_flight = max(ledger.max_in_flight, ledger.in_flight)
+        size = request.body_size or len(request.body)
+        refused = self.bmc.burdened(size, self.sim_now())
         try:
             if self._free_at > self._clock.now():
                 await self._turn(request, deadline)
-            answer = await self._served(request, read)
+            answer = self._taken(refused) if refused else await self._served(request, read)
             await self._wait(min(self._free_at, deadline))
             if self._free_at > deadline:
                 raise LinkLost("no answer in time")
         finally:
             self._left()
+            if refused is None:
+                self.bmc.relieved(size)
         if answer.wire is not Wire.KEEP:
             raise LinkLost("the connection was reset")
         return answer

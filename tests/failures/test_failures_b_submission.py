@@ -1,5 +1,6 @@
 """Field guide 6, B: handing an image over. F15 to F28, against the hall over TLS."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from support.imaging import NoLedger
 from fleet import events as ev
 from fleet.drivers.images import ImageServer
 from fleet.errors import Reason
+from fleet.events import Event
 from fleet.exits import Exit
 from fleet.plan import Plan
 from fleet.ports import TaskPhase, UpdateOrder
@@ -154,7 +156,8 @@ async def test_f17_a_413_holds_the_node(tmp_path: Path) -> None:
     answer=Answer.MASTERED,
     does="Cannot arise by us: one request in flight a BMC, one image at a time, the next only when no update task"
     " runs. The 30 s gap"
-    " between two packages that NVIDIA asks for is not kept.",
+    " between two packages that NVIDIA asks for is not kept. Where others exhaust it during our upload, it is read before"
+    " anything is sent again, and held where it cannot tell.",
 )
 async def test_f18_one_request_and_one_image_at_a_time(tmp_path: Path) -> None:
     async with site(tmp_path, DGX) as place:
@@ -165,7 +168,39 @@ async def test_f18_one_request_and_one_image_at_a_time(tmp_path: Path) -> None:
         assert begun[1] - begun[0] > place.hall.bmcs["gpu1"].box.part("HostBMC_0").flash_s
         assert begun[2] - begun[1] > place.hall.bmcs["gpu1"].box.part("HostBIOS_0").flash_s
         assert place.truth()["max_in_flight"] == 1
+        assert place.truth()["strain"]["out_of_memory"] == 0
         assert harmless(place.truth())
+
+
+@mode("F18")
+async def test_f18_a_bmc_that_others_exhaust_during_our_upload_is_read_before_anything_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, DGX) as place:
+        box, others = place.hall.bmcs["gpu1"], []
+
+        def crowd(event: Event) -> None:
+            """A monitoring system polls with many connections at once, just as the image arrives."""
+            if isinstance(event, ev.IntentRecorded) and event.effect.endswith("/submit") and not others:
+                others.append("polls")
+                asyncio.get_running_loop().call_later(0.0, exhaust)
+
+        def exhaust() -> None:
+            now = place.hall.clock.now()
+            held = 0
+            while box.burdened(0, now) is None:
+                held += 1
+            for _ in range(held):
+                box.relieved(0)
+
+        place.on_event = crowd
+        node = await place.rolled_out(place.component(DGX, "bmc"))
+        truth = place.truth()
+        assert truth["strain"]["out_of_memory"] == 1
+        assert "out of memory" in resets(truth, "bmc")
+        held = (NodeStatus.QUARANTINED, Reason.OUTCOME_UNKNOWN.value)
+        assert (ended(node), len(place.flashes("HostBMC_0"))) in ((held, 0), (CONFIRMED, 1))
+        assert harmless(truth)
 
 
 @mode(

@@ -263,13 +263,27 @@ shown_elsewhere(
     answer=Answer.MASTERED,
     does="After a reset the layout must be as complete as before, and versions are judged by items, not by HTTP 200:"
     " ten minutes beyond"
-    " POST. What stays away holds the node and is named. No AC cycle by itself.",
+    " POST. So it is, too, where the baseboard's own BMC restarts and its members vanish, turn 404, 500, 503, or go stale."
+    " What stays away holds the node and is named. No AC cycle by itself.",
 )
 async def test_f39_a_baseboard_that_comes_late_is_waited_for(tmp_path: Path) -> None:
     async with site(tmp_path, DGX) as place:
         parts = [place.component(DGX, "bmc"), place.component(DGX, "hgx")]
         assert ended(await place.rolled_out(*parts)) == CONFIRMED
         assert harmless(place.truth())
+
+
+@mode("F39")
+@pytest.mark.parametrize("answers", ["vanish", "404", "500", "503", "stale"])
+async def test_f39_a_baseboard_whose_own_bmc_restarts_is_waited_for(tmp_path: Path, answers: str) -> None:
+    gone = rule("hmc-restarts", times="always", answers=answers, after_s=20, down_s=150)
+    async with site(tmp_path, DGX, rules=[gone]) as place:
+        parts = [place.component(DGX, "bmc"), place.component(DGX, "hgx")]
+        assert ended(await place.rolled_out(*parts)) == CONFIRMED
+        truth = place.truth()
+        assert harmless(truth)
+        assert "self" in resets(truth, "hmc")
+        assert {len(item["flashes"]) for item in truth["items"].values()} <= {0, 1}
 
 
 @mode("F39")
