@@ -18,6 +18,7 @@ from fleet.plan import CannotPlan, Recipe, Survey, WayBack
 from fleet.profile import ComponentProfile, Force, Profile, Rollback, Trust
 from fleet.step import StepSpec
 from fleet.target import Target
+from fleet.upgrade_path import Matrix, NoWay, solve
 from inventory.baseline import Activation, Baseline, ComponentBaseline, wants
 from inventory.observed import Observation
 
@@ -98,11 +99,36 @@ class RecipeBook:
     def _rounds(
         self, keys: Sequence[str], profile: Profile, seen: Observation, models: Sequence[str]
     ) -> list[list[Target]]:
-        """Targets to flash together: stepping stones round by round, then the goals."""
+        """Targets to flash together: stepping stones round by round, then the goals; only through mixes that were tested."""
         chains = [self._chain(self._component(key, models), profile, seen) for key in keys]
+        matrix = Matrix(
+            goal={key: part.version for key, part in self.baseline.components.items()},
+            rows=self.baseline.compatibility,
+        )
+        if matrix.stated:
+            by_key = dict(zip(keys, chains, strict=True))
+            start = {
+                key: self._runs(key, profile, seen) for key in self.baseline.components if key in profile.components
+            }
+            try:
+                rounds = solve({key: [each.version for each in chain] for key, chain in by_key.items()}, start, matrix)
+            except NoWay as no_way:
+                raise CannotPlan(Reason.NO_PATH, str(no_way)) from no_way
+            return [[by_key[key][index] for key, index in each.items()] for each in rounds]
         depth = max(len(chain) for chain in chains)
         padded = [[None] * (depth - len(chain)) + list(chain) for chain in chains]
         return [[chain[level] for chain in padded if chain[level] is not None] for level in range(depth)]  # type: ignore[misc]
+
+    def _runs(self, key: str, profile: Profile, seen: Observation) -> str:
+        """The version that a component shows now, as the baseline would call it; else what its items show."""
+        component, part = self.baseline.components[key], profile.components[key]
+        known = [component, *(component.stage(stone) for stone in component.requires)]
+        known += [before] if (before := component.inverse()) else []
+        for each in known:
+            if self._target(each, part, name=key, downgrade="").diff(seen.items).met:
+                return each.version
+        shown = self._goal(component, part).versions(seen.items).values()
+        return " / ".join(sorted(set(shown))) or "unknown"
 
     def _component(self, key: str, models: Sequence[str]) -> ComponentBaseline:
         component = self.baseline.components.get(key)

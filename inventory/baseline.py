@@ -195,7 +195,13 @@ class Baseline:
     """By key, in the order in which they are flashed unless a playbook says otherwise."""
     systems: Mapping[str, OsBaseline] = field(default_factory=dict, hash=False)
     """By key; a playbook says which is installed."""
+    compatibility: tuple[Mapping[str, frozenset[str]], ...] = field(default=(), hash=False)
+    """Other mixes that were tested: component -> versions that go together in one row. Empty: nothing is said, none is refused."""
     place: Place | None = field(default=None, compare=False)
+
+    def goal(self) -> Mapping[str, frozenset[str]]:
+        """The baseline itself as a row of `compatibility`."""
+        return {key: frozenset({component.version}) for key, component in self.components.items()}
 
     def inverse(self) -> Baseline:
         """The rollback baseline: only the components that have a previous image, in the same order.
@@ -207,6 +213,7 @@ class Baseline:
             name=f"{self.name}~previous",
             models=self.models,
             components={key: component for key, component in inverted if component is not None},
+            compatibility=(*self.compatibility, self.goal()) if self.compatibility else (),
             place=self.place,
         )
 

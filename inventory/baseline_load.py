@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from inventory.baseline import (
@@ -19,6 +19,7 @@ from inventory.baseline import (
 )
 from inventory.document import Value, read_document
 from inventory.reader import MappingReader
+from inventory.text import nearest
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _KEY = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
@@ -36,10 +37,25 @@ def load_baseline(path: Path) -> Baseline:
         key: _component(key, entry, models) for key, entry in _keyed(reader.mapping("components"), what="component")
     }
     systems = {key: _system(key, entry) for key, entry in _keyed(reader.mapping("os"), what="os")}
+    mixes = tuple(_mix(value, components) for value in reader.sequence("compatibility"))
     reader.finish()
     if not (components or systems):
         raise reader.error(f"baseline {name!r} names no component and no os", hint="add components: or os:")
-    return Baseline(name=name, models=models, components=components, systems=systems, place=reader.place)
+    return Baseline(
+        name=name, models=models, components=components, systems=systems, compatibility=mixes, place=reader.place
+    )
+
+
+def _mix(value: Value, components: Mapping[str, ComponentBaseline]) -> Mapping[str, frozenset[str]]:
+    """`{bmc: ["23.11.21", "24.09.17"], bios: "01.05.03"}`: versions that were tested with one another."""
+    row = MappingReader(value, what="row of compatibility")
+    for key in row.keys():  # noqa: SIM118 (a reader is no mapping)
+        if key not in components:
+            raise row.error(f"no component {key!r} in this baseline", key=key, hint=nearest(key, components))
+    found = {key: frozenset(_some(versions)) for key, versions in row.items()}
+    if not found:
+        raise value.error("a row of compatibility names no component", hint='{bmc: "24.09.17", bios: ["01.01.03"]}')
+    return found
 
 
 def _keyed(section: MappingReader, *, what: str) -> Iterator[tuple[str, MappingReader]]:

@@ -82,6 +82,17 @@ def test_a_baseline_is_read_as_written(folder: Path) -> None:
     assert bmc.requires[0].from_versions == ("22.*",)
 
 
+def test_what_was_tested_together_is_read_row_by_row(folder: Path) -> None:
+    row = "compatibility:\n  - {bmc: ['23.11.21', '24.10'], bios: 1.10}\n"
+    baseline = load_baseline(edited(folder, "models: [DGXH100]\n", f"models: [DGXH100]\n{row}"))
+    assert baseline.compatibility == ({"bmc": frozenset({"23.11.21", "24.10"}), "bios": frozenset({"1.10"})},)
+    assert baseline.inverse().compatibility == (*baseline.compatibility, baseline.goal())
+    with pytest.raises(InputError, match=r"no component 'boos' in this baseline; did you mean 'bios'"):
+        load_baseline(edited(folder, "models: [DGXH100]\n", "models: [DGXH100]\ncompatibility: [{boos: 1.10}]\n"))
+    with pytest.raises(InputError, match="names no component"):
+        load_baseline(edited(folder, "models: [DGXH100]\n", "models: [DGXH100]\ncompatibility: [{}]\n"))
+
+
 def test_right_images_raise_no_problem(folder: Path) -> None:
     assert verify_images(load_baseline(folder / "baseline.yaml")) == ()
 

@@ -44,6 +44,23 @@ def test_stepping_stones_come_first_each_activated() -> None:
     assert later.name != recipe.name
 
 
+def test_only_mixes_that_were_tested_are_passed_through() -> None:
+    of = baseline(component("bmc", stones=[stone("bmc", "v2", "old")]), component("bios"))
+    seen = survey(node("n"), {"bmc": "old", "bios": "old"}, profile("bmc", "bios"))
+    rows: tuple[dict[str, frozenset[str]], ...] = ({"bmc": frozenset({"v2"}), "bios": frozenset({"new"})},)
+    recipe, _ = book(replace(of, compatibility=rows))(seen)
+    assert flashes(recipe.steps) == ["bmc@v2", "bios", "!", "bmc", "!"]
+    rows = ({"bmc": frozenset({"v9"}), "bios": frozenset({"old"})},)
+    with pytest.raises(CannotPlan, match="nobody tested") as refusal:
+        book(replace(of, compatibility=rows))(seen)
+    assert refusal.value.reason is Reason.NO_PATH
+    alone = replace(of, compatibility=({"bmc": frozenset({"v2", "new"}), "bios": frozenset({"old"})},))
+    recipe, _ = book(alone, "bmc")(seen)
+    assert flashes(recipe.steps) == ["bmc@v2", "!", "bmc", "!"]
+    with pytest.raises(CannotPlan, match="bios other, bmc v2"):
+        book(alone, "bmc")(survey(node("n"), {"bmc": "old", "bios": "other"}, profile("bmc", "bios")))
+
+
 def test_stones_that_lead_in_a_circle_are_refused() -> None:
     of = baseline(component("bmc", stones=[stone("bmc", "v2", "v1"), stone("bmc", "v1", "v2")]))
     with pytest.raises(CannotPlan, match="circle") as refusal:
