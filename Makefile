@@ -11,7 +11,7 @@ demo: $(VENV)/.installed            ## a firmware rollout over 1,024 simulated n
 	$(BIN)/fleet demo
 
 test: $(VENV)/.installed-dev        ## the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 check: $(VENV)/.installed-dev       ## exactly what CI checks besides the tests
 	$(BIN)/ruff check
