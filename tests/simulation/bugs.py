@@ -2,6 +2,7 @@
 """The planted bugs: what each does, and the lines that it replaces. See simulation.planted."""
 
 from simulation.bug import Bug, Edit
+from simulation.bugs_pacing import PACING
 from simulation.doubts import DOUBTS
 
 PLANTED: tuple[Bug, ...] = (
@@ -529,4 +530,5 @@ PLANTED: tuple[Bug, ...] = (
         first=5055,
     ),
     *DOUBTS,
+    *PACING,
 )

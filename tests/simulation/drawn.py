@@ -1,6 +1,7 @@
 """What a seed draws: a hall, a goal, a pace, and everything that goes wrong. Pure; one seed, one drawing."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from fleet.policy.spec import OnFailure, RolloutSpec
@@ -8,6 +9,7 @@ from fleet.policy.window import DAYS, Window
 from fleet.sim.faults import read_faults
 from fleet.twin.clock import START
 from inventory.model import Bmc, CredentialId, FeedId, Node, NodeId, RackId
+from inventory.scalar import Percent
 from simulation.drawing import Ask, Death, Drawing, Swap, When
 from simulation.goods import DELL, DGX, MIDDLE, NEW, OLD, PARTS, SMC, Wanted
 from simulation.harder import harder
@@ -110,7 +112,24 @@ def draw(seed: int) -> Drawing:
         swap=None if steady or chance.random() < 0.9 else Swap(chance.uniform(0, 3000), str(chance.choice(nodes).id)),
         steady=steady,
     )
-    return harder(drawing)
+    return _by_evidence(harder(drawing))
+
+
+def _by_evidence(drawing: Drawing) -> Drawing:
+    """Half of the disturbed ones are paced by their risk in place of waves; by dice of their own, so that the rest stays as drawn."""
+    chance = random.Random(f"evidence {drawing.seed}")  # noqa: S311 (as above)
+    if drawing.steady or chance.random() < 0.5:
+        return drawing
+    spec = replace(
+        drawing.spec,
+        waves=(),
+        risk=chance.choice((1, 2, 3, 6)),
+        tolerate=Percent(chance.choice((1.0, 1.0, 10.0, 40.0))),
+        alike=chance.choice((None, None, 2)),
+        failure_budget=chance.choice((None, drawing.spec.failure_budget)),
+        approve=chance.choice(((), (1,))),
+    )
+    return replace(drawing, spec=spec)
 
 
 def _models(chance: random.Random) -> list[str]:

@@ -1,4 +1,4 @@
-"""I3: never more in flight than any cap allows; waves, bake, approval, canary and budget as the playbook says.
+"""I3: never more in flight than any cap allows; waves or risk, bake, approval, canary and budget as the playbook says.
 
 Counted from the journal and the drawing alone: neither our fold nor our policy is asked.
 """
@@ -10,6 +10,7 @@ from fleet import events as ev
 from fleet.events import Recorded
 from inventory.model import Node
 from simulation.history import History
+from simulation.risk import Risk
 
 _ACTIVE, _OUT, _ENDED = "active", "quarantined", "ended"
 
@@ -18,15 +19,17 @@ def paced(history: History) -> Iterator[str]:
     """See the module."""
     for item in history.recorded:
         if isinstance(item.event, ev.RolloutPlanned):
-            yield from _Pace(history, list(item.event.plan["order"])).read()
+            yield from _Pace(history, item.event.plan).read()
 
 
 class _Pace:
     """What the journal says so far."""
 
-    def __init__(self, history: History, order: list[str]) -> None:
+    def __init__(self, history: History, plan: dict[str, Any]) -> None:
+        order = list(plan["order"])
         self._history = history
         self._spec = history.drawing.spec
+        self._risk = Risk(self._spec, plan) if not self._spec.waves else None
         self._order = order
         self._waves = _sizes(self._spec.waves, len(order), ending=True)
         # Where waves fall together, what a person must let through is the next nodes.
@@ -45,6 +48,8 @@ class _Pace:
             ev.NodeAdmitted: self._admitted,
         }
         for item in self._history.recorded:
+            if self._risk is not None:
+                self._risk.note(item)
             if reading := reads.get(type(item.event)):
                 yield from reading(item, item.event)
             else:
@@ -56,7 +61,7 @@ class _Pace:
                 self._approved.add(wave)
             case ev.NodeRollingBack(node=node):
                 self._failed.add(node)
-            case ev.NodeQuarantined(node=node):
+            case ev.NodeQuarantined(node=node) | ev.NodeRelapsed(node=node):
                 self._failed.add(node)
                 self._status[node], self._ended_at[node] = _OUT, item.at
             case ev.NodeConfirmed(node=node) | ev.NodeRolledBack(node=node):
@@ -87,7 +92,10 @@ class _Pace:
         if self._wave < 0 or node not in self._order[: self._waves[self._wave]]:
             yield f"{node} was admitted at {item.seq} in wave {self._wave}, to which it does not belong"
         if fresh:  # a parked one goes on
-            yield from (f"{node} was admitted at {item.seq} although {why}" for why in (*self._halts(), *self._caps()))
+            risks = self._risk.broken(node, item.at) if self._risk is not None else ()
+            yield from (
+                f"{node} was admitted at {item.seq} although {why}" for why in (*self._halts(), *self._caps(), *risks)
+            )
 
     def _halts(self) -> Iterator[str]:
         """Why nothing new may start: failures that no person has accepted."""
@@ -97,7 +105,7 @@ class _Pace:
         canary = self._failed & set(self._order[: self._waves[0]])
         if new > 0 and len(self._waves) > 1 and self._wave == 0 and canary:
             yield f"the canary failed ({sorted(canary)}), and {self._accepted} failures are accepted"
-        if new > int(str(self._spec.failure_budget)):
+        if self._spec.failure_budget is not None and new > int(str(self._spec.failure_budget)):
             yield f"{new} failures are above the budget of {self._spec.failure_budget}"
 
     def _caps(self) -> Iterator[str]:
