@@ -207,6 +207,7 @@ PLANTED: tuple[Bug, ...] = (
                 "    ended",
             ),
         ),
+        first=290,
     ),
     Bug(
         name="window-forgotten-by-nodes",

@@ -153,7 +153,7 @@ def _spec(chance: random.Random, count: int, waves: tuple[int, ...], *, steady: 
     window = None
     if not steady and chance.random() < 0.1:
         hour = (int(START // _HOUR_S) % 24 + chance.choice((-1, 0, 0))) % 24
-        window = Window(days=DAYS, start=f"{hour:02}:00", length_s=(2 + chance.randint(1, 5)) * 3600, tz="UTC")
+        window = Window(days=DAYS, start=f"{hour:02}:00", length_s=(1 + chance.randint(1, 5)) * 3600, tz="UTC")
     return RolloutSpec(
         waves=waves,
         max_in_flight=chance.randint(1, count),
