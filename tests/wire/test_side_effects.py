@@ -43,7 +43,7 @@ def test_nothing_changed_and_the_node_is_confirmed_at_little_cost(build: Build) 
     assert {"processors CPU_0", "processors GPU_SXM_8"} <= kept.keys()
     assert "Password" not in str(kept)
     # of those about 16 for both slots: a look every 30 s while one is copied into the other; 9 for parts, clock and media
-    assert site.truth()["gpu0001"]["requests"] < 210
+    assert site.truth()["gpu0001"]["requests"] < 240
 
 
 def test_settings_that_a_flash_reset_are_put_back_once(build: Build) -> None:
