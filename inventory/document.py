@@ -172,10 +172,16 @@ def parse_document(text: str, *, file: str) -> Value:
         line = min(mark.line, text.count("\n")) + 1 if mark else 0  # libyaml may point behind the last line
         tab = "\t" in (text.splitlines()[line - 1 : line] or [""])[0]
         hint = "YAML indents with blanks, not with tabs" if tab else ""
+        if error.problem == _TOO_DEEP:
+            raise InputError(file, line, f"nests deeper than {DEPTH_LIMIT} levels") from None
         raise InputError(file, line, f"is not YAML: {error.problem or error.context}", hint=hint) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(file, line, "holds a character that YAML does not allow", hint=str(error.reason)) from None
+
+
+_TOO_DEEP = "exceeded maximum nesting depth"
+"""What libyaml says of its own limit, far above ours: it reads ahead, and is there first (PyYAML 6.0.4)."""
 
 
 class _Open:

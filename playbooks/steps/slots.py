@@ -146,6 +146,10 @@ class FirmwareCommit:
         give_up, told = ctx.clock.now() + _SETTLE_S + COPY_S, False
         while True:
             try:
+                # One that a process before us announced is settled first, whatever is shown now: its copy may have ended meanwhile.
+                if not told and ctx.announced("copy"):
+                    await self._copy(ctx)
+                    give_up, told = ctx.clock.now() + COPY_S, True
                 reading = await self._mine(ctx)
                 lack = self._lack(reading)
                 if not lack:
@@ -154,8 +158,7 @@ class FirmwareCommit:
                         if root.id in held or ctx.announced(f"{_RELEASE} {root.id}"):
                             await _switch(ctx, root.id, enabled=True)
                     return
-                # One that a process before us announced is settled first, whatever is shown now.
-                if not told and (ctx.announced("copy") or (reading.waits_to_be_told and not reading.busy)):
+                if not told and reading.waits_to_be_told and not reading.busy:
                     await self._copy(ctx)
                     give_up, told = ctx.clock.now() + COPY_S, True
             except Transient as silent:

@@ -142,10 +142,11 @@ async def test_f46_a_commit_whose_answer_is_lost_is_decided_by_the_slots(
 
 
 @mode("F46")
+@pytest.mark.parametrize("away_s", [0.0, 3600.0], ids=["at-once", "when-the-copy-is-over"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", [ev.IntentRecorded, ev.EffectRecorded])
 async def test_f46_a_process_that_dies_at_the_commit_is_carried_on(
-    tmp_path: Path, kind: type[Event], when: str
+    tmp_path: Path, kind: type[Event], when: str, away_s: float
 ) -> None:
     async with site(tmp_path, DGX) as place:
         await place.planned(place.component(DGX, "bmc"))
@@ -153,8 +154,10 @@ async def test_f46_a_process_that_dies_at_the_commit_is_carried_on(
             await place.ran(
                 dies=lambda event: when if isinstance(event, kind) and event.effect.endswith("/copy") else ""
             )  # type: ignore[attr-defined]
+        await place.clock.sleep(away_s)
         await place.ran()
         assert ended(place.node()) == CONFIRMED, place.node().message
+        assert all(effect.result is not None for effect in place.node().effects.values())
         assert slots(place, "HostBMC_0") == ("24.09.17", "24.09.17")
         assert harmless(place.truth())
 

@@ -306,7 +306,7 @@ PLANTED: tuple[Bug, ...] = (
         edits=(
             Edit(
                 "playbooks/steps/firmware.py",
-                "            return await _find_submission(ctx, target, intent, staged_over=bool(self.always))",
+                "            return await find_submission(ctx, target, intent, staged_over=bool(self.always))",
                 '            return {"task": None, "note": "", "at": float(intent["at"])}',
             ),
         ),

@@ -53,8 +53,8 @@ DOUBTS: tuple[Bug, ...] = (
         why="the host is switched off in its first POST",
         edits=(
             Edit(
-                "playbooks/steps/power.py",
-                "    if not ctx.announced(effect):\n        await _post_over(ctx)\n",
+                "playbooks/steps/hosts.py",
+                "    if not ctx.announced(effect):\n        await post_over(ctx)\n",
                 "",
             ),
         ),
