@@ -36,7 +36,9 @@ from playbooks.steps.image import OsImage
     "F52",
     symptom="An NVLink domain with mixed versions of switch and compute trays.",
     answer=Answer.REFUSED,
-    does="Trays of NVL racks are recognised and read-only: no rollout touches one. Rollouts by whole domains do not exist yet.",
+    does="Trays of NVL racks are recognised and read-only until a person names a managed profile for them. Nodes of one NVLink domain are one"
+    " unit: they are admitted together, in the order that the playbook's `unit_order` gives, and a domain of which a part is not selected or is"
+    " refused is refused whole. A failure in a unit that is half done halts the rollout.",
 )
 async def test_f52_a_tray_of_a_rack_wide_domain_is_not_touched(tmp_path: Path) -> None:
     async with site(tmp_path, GB300, DGX) as place:
@@ -44,6 +46,14 @@ async def test_f52_a_tray_of_a_rack_wide_domain_is_not_touched(tmp_path: Path) -
         assert (plan.nodes["gpu1"].profile, plan.nodes["gpu1"].reason) == ("gb300-nvl", Reason.UNKNOWN_HARDWARE)
         await place.ran()
         assert [place.truth(n)["submits"] for n in (0, 1)] == [0, 1]
+
+
+also(
+    "F52",
+    "property/test_units.py::test_a_rack_is_begun_and_ended_whole_and_its_switch_trays_go_first",
+    "property/test_units.py::test_a_domain_of_which_a_part_cannot_be_worked_on_is_refused_whole",
+    "property/test_units.py::test_a_unit_of_which_one_failed_stays_as_it_is_until_a_person_decides",
+)
 
 
 @mode(
