@@ -36,9 +36,9 @@ from playbooks.steps.image import OsImage
     "F52",
     symptom="An NVLink domain with mixed versions of switch and compute trays.",
     answer=Answer.REFUSED,
-    does="Trays of NVL racks are recognised and read-only until a person names a managed profile for them. Nodes of one NVLink domain are one"
-    " unit: they are admitted together, in the order that the playbook's `unit_order` gives, and a domain of which a part is not selected or is"
-    " refused is refused whole. A failure in a unit that is half done halts the rollout.",
+    does="Trays of NVL racks are recognised and read-only until a person names a managed profile for them. Nodes of one NVLink domain"
+    " are one unit: they are admitted together, in the order that the playbook's `unit_order` gives, and a domain of which a part is not"
+    " selected or is refused is refused whole. A failure in a unit that is half done halts the rollout.",
 )
 async def test_f52_a_tray_of_a_rack_wide_domain_is_not_touched(tmp_path: Path) -> None:
     async with site(tmp_path, GB300, DGX) as place:
@@ -131,9 +131,9 @@ async def test_f53_an_image_is_announced_only_when_its_turn_has_come(tmp_path: P
     "F54",
     symptom="The same failure in several nodes.",
     answer=Answer.HELD,
-    does="One failed canary halts the rollout at once, later the failure budget does; the sentence names the"
-    " commonest reason. There is no"
-    " threshold of its own for one signature.",
+    does="Paced by evidence, a rollout halts when the failures, or those of one signature (model, firmware, step, message without its"
+    " numbers), are too many for what is tolerated: two of the first two nodes do. In explicit waves a failed canary halts it at once,"
+    " later the failure budget does. The sentence names the commonest reason.",
 )
 @pytest.mark.parametrize(("waves", "budget", "touched"), [((1, 4), 4, 1), ((4,), 1, 2)], ids=["canary", "budget"])
 async def test_f54_failures_halt_the_rollout(tmp_path: Path, waves: tuple[int, ...], budget: int, touched: int) -> None:
@@ -188,6 +188,14 @@ async def not_installed(place: Site) -> tuple[Reason, str]:
             await step.apply(life.ctx)
     assert (place.truth()["boot_override"][0], place.truth()["media"]) == ("Disabled", None)
     return caught.value.reason, str(caught.value)
+
+
+also(
+    "F54",
+    "property/test_property_pacing.py::test_an_image_that_is_bad_on_every_node_takes_two",
+    "property/test_property_pacing.py::test_the_same_failure_again_halts_sooner_than_different_ones",
+    "property/test_property_pacing.py::test_so_many_alike_halt_at_once_if_the_playbook_says_so",
+)
 
 
 @mode(
