@@ -223,6 +223,9 @@ class NodeRun:
             if spec.name == UPDATE:
                 await self._note_settings()
         left = await step.apply(self._ctx)
+        if unsettled := [name for name, effect in self._ctx.state.effects.items() if effect.result is None]:
+            # No step may leave one behind: the journal could not go on from there.
+            raise NodeFault(Reason.OUTCOME_UNKNOWN, f"{unsettled[0]} was announced, and nobody knows what came of it")
         if isinstance(left, Deferred):
             await self._record(ev.StepEnded(node=self._name, step=key, outcome="deferred", detail=left.detail))
             return

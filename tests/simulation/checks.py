@@ -193,6 +193,8 @@ def live(history: History) -> Iterator[str]:
             yield f"{name} is {node.status}"
         elif node.status.value in {"quarantined", "rolled-back"} and not (node.reason and node.message):
             yield f"{name} is {node.status} without a reason"
+        if node.status.value in {"confirmed", "rolled-back"} and history.witness.open.get(name):
+            yield f"{name} is {node.status}, and nobody knows what came of {sorted(history.witness.open[name])}"
     yield from _logins(history)
 
 

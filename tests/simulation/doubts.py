@@ -4,6 +4,20 @@ from simulation.bug import Bug, Edit
 
 DOUBTS: tuple[Bug, ...] = (
     Bug(
+        name="copy-unsettled",
+        why="what a dead process announced of a copy is left open when both slots are equal by then",
+        edits=(
+            Edit(
+                "playbooks/steps/slots.py",
+                '                    if ctx.announced("copy"):  # what a dead process announced gets its result, whoever\'s copy it was\n'
+                "                        await self._copy(ctx)\n",
+                "",
+            ),
+            Edit("fleet/runner.py", "        if unsettled := [", "        if unsettled := [] and ["),
+        ),
+        first=150,
+    ),
+    Bug(
         name="log-ignored",
         why="nobody asks the BMC's log whether the image came",
         edits=(

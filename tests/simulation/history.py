@@ -18,7 +18,7 @@ from fleet.errors import Busy, JournalUnwritable
 from fleet.events import Recorded
 from fleet.journal import Verb
 from fleet.journal.lease import Lease
-from fleet.state import ENDED, RolloutState, RolloutStatus, replay
+from fleet.state import ENDED, IllegalTransition, RolloutState, RolloutStatus, replay
 from fleet.twin.clock import VirtualClock
 from fleet.twin.hall import TwinHall, TwinSpec, in_twin
 from inventory.model import Node
@@ -177,7 +177,12 @@ class Player:
         """What the journal makes: replayed when it has grown."""
         kept = len(self.disk.kept(ROLLOUT))
         if self.known is None or self.known[0] != kept:
-            self.known = (kept, replay(ROLLOUT, self.disk.read(ROLLOUT)))
+            before = self.known[1] if self.known else RolloutState(rollout=ROLLOUT)
+            try:
+                self.known = (kept, replay(ROLLOUT, self.disk.read(ROLLOUT)))
+            except IllegalTransition as poison:
+                self.bugs.append(f"the journal can never be read again: {poison}")
+                self.known = (kept, before)
         return self.known[1]
 
     def _processes(self) -> None:

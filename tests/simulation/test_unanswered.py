@@ -150,3 +150,15 @@ def test_the_way_back_leaves_nothing_that_waits(model: str, keys: tuple[str, ...
     assert history.truth["nodes"]["n1"]["scheduled"] == []
     activated = "back 3 firmware.activate back staged"
     assert history.state.nodes["n1"].steps[activated] == "done"
+
+
+def test_no_death_leaves_an_announced_effect_without_its_result() -> None:
+    """The process dies at each append in turn, from the first activation to the copy of the new image over the old slot."""
+    drawing = drawn(DGX, ("bios",), (), OnFailure.QUARANTINE)
+    doubted: set[str] = set()
+    for number in range(14, 24):
+        history = play(replace(drawing, deaths=(Death(When.APPEND_LOST, number),), away_s=(LONG_S,)))
+        assert not violations(history)
+        assert end(history)[0] == "confirmed"
+        doubted |= {item.event.effect for item in history.recorded if isinstance(item.event, ev.NodeUncertain)}
+    assert "3 firmware.commit bios/copy" in doubted
