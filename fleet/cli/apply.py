@@ -139,8 +139,7 @@ async def _start(
         await ledger.record(created)
         attempt = Attempt(sources=sources, wishes=wishes, journal=journal, ledger=ledger, clock=clock)
         plan = await _survey(attempt, baseline, steps, downgrade=reverses and f"rollback of {reverses}")
-        tell(plan, wishes.console, power=power_rows(sources, plan), document=wishes.document)
-        show_power(sources, plan, wishes.console)
+        _tell(attempt, plan)
         why = _unfit(attempt, plan)
         if why:
             await ledger.record(ev.RolloutEnded(outcome=RolloutStatus.REFUSED.value))
@@ -164,6 +163,15 @@ async def _start(
             raise
         await ledger.record(*_notes(plan), *_refusals(plan))
         return await _run(stack, attempt, plan, ask=None)
+
+
+def _tell(attempt: Attempt, plan: Plan) -> None:
+    """The plan, its proof, and what its breakers bear."""
+    sources, wishes = attempt.sources, attempt.wishes
+    server = sources.inventory.transfers.megabytes_per_s * 1e6
+    power = power_rows(sources, plan)
+    tell(plan, wishes.console, power=power, server_bytes_per_s=server, document=wishes.document)
+    show_power(sources, plan, wishes.console)
 
 
 def _refusals(plan: Plan) -> list[ev.NodeRefused]:

@@ -20,13 +20,21 @@ _BREAKERS = 8
 """Power domains that are shown: a hall has one for every rack and PDU."""
 
 
-def tell(plan: Plan, console: Console, *, power: Sequence[ProofRow] = (), document: str = "") -> None:
+def tell(
+    plan: Plan,
+    console: Console,
+    *,
+    power: Sequence[ProofRow] = (),
+    server_bytes_per_s: float = math.inf,
+    document: str = "",
+) -> None:
     """The plan and its proof: words on `console`, and one JSON document on stdout if `document` is not empty.
 
     The document: `plan` as the journal holds it, `proof` (fleet.proof.Proof.to_json), null where no node can be planned.
+    `server_bytes_per_s`: what may leave this machine of images.
     """
     show_plan(plan, console)
-    proof = proved(plan, console, power=power) if plan.order else None
+    proof = proved(plan, console, power=power, server_bytes_per_s=server_bytes_per_s) if plan.order else None
     if proof is not None:
         show_proof(proof, console)
     if document:

@@ -153,8 +153,6 @@ class FirmwareCommit:
                 reading = await self._mine(ctx)
                 lack = self._lack(reading)
                 if not lack:
-                    if ctx.announced("copy"):  # what a dead process announced gets its result, whoever's copy it was
-                        await self._copy(ctx)
                     held = _held(ctx, reading)
                     for root in reading.roots:
                         if root.id in held or ctx.announced(f"{_RELEASE} {root.id}"):

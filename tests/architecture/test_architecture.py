@@ -40,6 +40,7 @@ def test_each_module_can_be_imported_first() -> None:
     code = f"""
 import os, sys
 import aiohttp, cryptography.x509, keyring, redfish.aio, rich.live, textual.app, typer, yaml  # theirs, once
+import asyncssh, netmiko, pysnmp.hlapi.v3arch.asyncio, scipy.special
 for name in {names!r}:
     child = os.fork()
     if not child:

@@ -66,9 +66,10 @@ def test_the_page_lists_every_section_and_what_a_key_may_name() -> None:
 
 
 def test_the_baseline_on_the_page_loads_and_lacks_only_its_images(tmp_path: Path) -> None:
-    (text,) = blocks("baselines.md")
-    (tmp_path / "baseline.yaml").write_text(text)
+    text, together = blocks("baselines.md")
+    (tmp_path / "baseline.yaml").write_text(text + together)
     baseline = load_baseline(tmp_path / "baseline.yaml")
+    assert [set(row) for row in baseline.compatibility] == [{"bmc", "hgx"}] * 2
     assert list(baseline.components) == ["bmc", "hgx"]
     assert ["is missing" in str(problem) for problem in verify_images(baseline)] == [True] * 4
 

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 from cli.rollout_builder import ROLLOUT, Watch
@@ -96,8 +97,16 @@ class Rig:
 
     async def sees(self, words: str) -> None:
         """Wait until the screen shows this; pytest's own time limit ends what never comes."""
-        while words not in self.text():
+        for look in count(1):
+            if words in self.text():
+                return
             await self.pilot.pause()
+            if look % _PATIENCE == 0:
+                await self.beat()  # on a loaded machine the first picture may come before the panels do
+
+
+_PATIENCE = 200
+"""Looks after which another beat may help."""
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ def test_a_bad_image_on_the_canary_halts_with_one_node_touched(
         assert watch.state.status is RolloutStatus.ABORTED
         back = run(at.command("rollback"))
         assert back.returncode == way_back, back.stderr
-        assert ("~previous: 1 node " if way_back is Exit.OK else "~previous: no node can be planned") in back.stderr
+        assert ("~previous: 1 node," if way_back is Exit.OK else "~previous: no node can be planned") in back.stderr
         assert touched(at) == {canary}
         assert outcome(at).truth["nodes"][canary]["sessions"]["open"] == 0
 
