@@ -32,6 +32,8 @@ LIVES = 60
 """Processes that a rollout may take: far more than anything drawn can kill."""
 QUIET_S = 5 * 86_400.0
 """Field time within which a rollout must end once nothing more goes wrong (I10)."""
+WINDOW_S = 86_400.0
+"""And as long for each node on top where a window opens once a day: it may be long enough for one node, and one may be out at once."""
 _PATIENCE = 3
 """Halts for the same cause before the operator aborts."""
 
@@ -193,7 +195,8 @@ class Player:
         if drawing.swap is not None:
             self.hall.bmcs[drawing.swap.node].swap_at = drawing.swap.at + self.planned_at - self.hall._origin
         last = max([ask.at for ask in drawing.asks] or [0.0])
-        self.quiet_at = self.planned_at + max(last, drawing.rough_s) + QUIET_S
+        daily_s = WINDOW_S * len(drawing.nodes) if drawing.spec.window else 0.0
+        self.quiet_at = self.planned_at + max(last, drawing.rough_s) + QUIET_S + daily_s
         for number in range(1, LIVES):
             state = self._state()
             if state.status in ENDED:

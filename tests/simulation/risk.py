@@ -17,6 +17,8 @@ from fleet.policy.spec import RolloutSpec
 _PSEUDO = 5.0
 _GRID = 32
 _ROUNDING = 1e-6
+_RIPE = 1e-3
+"""Less of a node than this is at risk no more: the last of a bake would be waited for without end."""
 
 
 class Risk:
@@ -68,7 +70,7 @@ class Risk:
         if stratum not in confirmed and exposed[stratum] > 1 + _ROUNDING:
             yield f"{exposed[stratum]:.2f} nodes of {stratum} are at risk and none of them has succeeded"
         cost = sum(count * self._bound(name, at) for name, count in exposed.items())
-        if total > 1 + _ROUNDING and cost > self._spec.risk + _ROUNDING:
+        if total > 1 + _RIPE * len(exposed) and cost > self._spec.risk + _ROUNDING:
             yield f"what is at risk may cost {cost:.2f} nodes, {self._spec.risk} may be broken"
         yield from self._halted()
 
