@@ -33,6 +33,7 @@ async def at_rest(ctx: NodeContext) -> Json:
     """
     give_up = ctx.clock.now() + COPY_S
     while True:
+        looked_at = ctx.clock.now()
         try:
             reading = await _read(ctx)
         except NodeFault as fault:
@@ -41,7 +42,7 @@ async def at_rest(ctx: NodeContext) -> Json:
             return {}
         if not reading.busy:
             return reading.to_json() if reading.shown else {}
-        if ctx.clock.now() >= give_up:
+        if looked_at >= give_up:  # what was read of a slow BMC before may be out of date
             raise NodeFault(
                 Reason.UPDATE_SERVICE_BUSY,
                 f"a background copy has not ended for {COPY_S:.0f} s ({lacking(reading)}); nothing was sent (F45). If it stays so,"
@@ -145,6 +146,7 @@ class FirmwareCommit:
         """Wait for roots that copy by themselves, tell the others once, and wait for both slots; HALF_UPDATED if they differ then."""
         give_up, told = ctx.clock.now() + _SETTLE_S + COPY_S, False
         while True:
+            looked_at = ctx.clock.now()
             try:
                 # One that a process before us announced is settled first, whatever is shown now: its copy may have ended meanwhile.
                 if not told and ctx.announced("copy"):
@@ -163,7 +165,7 @@ class FirmwareCommit:
                     give_up, told = ctx.clock.now() + COPY_S, True
             except Transient as silent:
                 lack = f"not readable: {silent}"
-            if ctx.clock.now() >= give_up:
+            if looked_at >= give_up:
                 raise NodeFault(
                     Reason.HALF_UPDATED,
                     f"its slots are not equal ({lack}): an AC loss may start another version (F46). Nothing more is done to it; compare"

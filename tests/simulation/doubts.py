@@ -9,9 +9,8 @@ DOUBTS: tuple[Bug, ...] = (
         edits=(
             Edit(
                 "playbooks/steps/slots.py",
-                '                    if ctx.announced("copy"):  # what a dead process announced gets its result, whoever\'s copy it was\n'
-                "                        await self._copy(ctx)\n",
-                "",
+                '                if not told and ctx.announced("copy"):\n',
+                "                if False:\n",
             ),
             Edit("fleet/runner.py", "        if unsettled := [", "        if unsettled := [] and ["),
         ),

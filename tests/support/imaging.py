@@ -184,8 +184,10 @@ async def process(place: Place, gate: Gate | None = None) -> AsyncIterator[Life]
     try:
         yield Life(ctx=ctx, bmc=bmc, installs=installs, server=server)
     finally:
+        await (
+            server.close()
+        )  # first: a host that starts in no time at this speed may not find what a dead process would not serve
         for shell in edges.shells:
             await shell.close()
-        await server.close()
         await bmc.close()
         await driver.close()
