@@ -11,24 +11,20 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.validating import ROOT, TABLE, Verdict, login, read, run, schema_files, url_of, validated
 
 from fleet.sim.bmc import BoxSpec
 from fleet.sim.boxmodel import box_names
 from fleet.sim.hall import Hall, HallSpec
-from fleet.sim.order import Order
 from fleet.sim.package import build_box_package
 
 pytestmark = pytest.mark.timeout(1200)
-ROOT = Path(__file__).parents[2]
-SCHEMAS = ROOT.parent / "shared" / "redfish-schemas"
 TOOLS = ROOT / ".fleet" / "real-venv"
 PACKAGES = (
     "redfish-service-validator",
@@ -43,8 +39,6 @@ SPEED = 10.0
 """The checkers sleep 10 real seconds between two requests; the shortest session timeout is 300 simulated ones."""
 UPDATE_SPEED = 40.0
 """Retry-After of a task is 30 real seconds for them: a session of 1,800 simulated ones must outlive that."""
-TABLE = re.compile(r"PASS +\| +WARN +\| +FAIL +\| +NOT TESTED +\|\s+\+[-+]+\s+\|" + r"[^\d]*?(\d+)[^\d|]*\|" * 4)
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PROTOCOL = re.compile(r"Summary - PASS: (\d+), WARN: (\d+), FAIL: (\d+), NOT_TESTED: (\d+)")
 
 SETTINGS_ONLY = {"DGXH100", "DGXA100", "GB300 NVL", "GB200 NVL", "BlueField-3 DPU", "ThinkSystem SR670 V2"}
@@ -52,16 +46,6 @@ SETTINGS_ONLY = {"DGXH100", "DGXA100", "GB300 NVL", "GB200 NVL", "BlueField-3 DP
 knows that as a vendor's mistake (redfish_utilities.set_system_boot: "incorrectly required"), and so do we."""
 SETTINGS_FAILURES = 3
 """The settings of a continuous, a one-time and no override."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A summary line."""
-
-    passed: int
-    warned: int
-    failed: int
-    not_tested: int
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +66,7 @@ def tools() -> Path:
 @pytest.fixture(scope="module")
 def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """DMTF's schema files."""
-    archives = sorted(SCHEMAS.glob("*-csdl.tar.xz"))
-    if not archives:
-        pytest.skip(f"no DMTF schemas in {SCHEMAS}")
-    folder = tmp_path_factory.mktemp("schemas")
-    with tarfile.open(archives[-1]) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "csdl"
+    return schema_files(tmp_path_factory.mktemp("schemas"))
 
 
 @pytest.fixture
@@ -103,39 +81,6 @@ async def hall(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         yield running
 
 
-def url_of(hall: Hall, model: str) -> str:
-    """Where the box of `model` answers."""
-    spec = next(box for box in hall.spec.boxes if box.model == model)
-    return f"https://{spec.address}:{spec.port}"
-
-
-async def run(hall: Hall, *command: str | Path, cwd: Path | None = None) -> tuple[int, str]:
-    """Exit code and output of a tool that trusts the hall's CA and has its password."""
-    environment = os.environ | {"REQUESTS_CA_BUNDLE": str(hall.spec.directory / "ca.pem")}
-    process = await asyncio.create_subprocess_exec(
-        *map(str, command), env=environment, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return process.returncode or 0, COLOURS.sub("", output.decode())
-
-
-def login(hall: Hall) -> tuple[str, ...]:
-    """User and password as the tools want them."""
-    return ("-u", "admin", "-p", (hall.spec.directory / "password").read_text().strip())
-
-
-def read(pattern: re.Pattern[str], output: str) -> Verdict:
-    """The verdict of a tool's output; what it said instead if it gave none."""
-    found = pattern.search(output)
-    assert found, output[-3000:]
-    passed, warned, failed, not_tested = map(int, found.groups())
-    return Verdict(passed=passed, warned=warned, failed=failed, not_tested=not_tested)
-
-
 def tell(tool: str, model: str, verdict: Verdict) -> None:
     """A row of docs/hall.md."""
     print(f"| {tool} | {model} | {verdict.passed} | {verdict.warned} | {verdict.failed} | {verdict.not_tested} |")  # noqa: T201  the summary of docs/hall.md
@@ -143,13 +88,8 @@ def tell(tool: str, model: str, verdict: Verdict) -> None:
 
 async def test_service_validator(hall: Hall, tools: Path, schemas: Path, tmp_path: Path) -> None:
     async def judge(model: str) -> tuple[str, Verdict, str]:
-        leave_task(hall, model)
-        _, output = await run(
-            hall,
-            *(tools / "rf_service_validator", "-r", url_of(hall, model), *login(hall), "--authtype", "Session"),
-            *("--schema_directory", schemas, "--nooemcheck", "--logdir", tmp_path / model, "--skipschema"),
-        )
-        return model, read(TABLE, output), output
+        verdict, output = await validated(hall, model, tools=tools, schemas=schemas, logs=tmp_path / model)
+        return model, verdict, output
 
     failures = {}
     for model, verdict, output in await at_once(judge):
@@ -169,13 +109,6 @@ async def at_once(judge: Callable[[str], Awaitable[tuple[str, Verdict, str]]]) -
             return await judge(model)
 
     return await asyncio.gather(*map(one, box_names()))
-
-
-def leave_task(hall: Hall, model: str) -> None:
-    """Leave the task of an update that could not be fetched, so that there is one to validate."""
-    bmc = next(bmc for bmc in hall.bmcs.values() if bmc.spec.model == model)
-    task = bmc.updates.submit(Order(uri="http://127.0.0.1/none.fwpkg"), hall.clock.now())
-    bmc.fetched(task.number, None, "connection refused", hall.clock.now())
 
 
 async def test_protocol_validator(hall: Hall, tools: Path, tmp_path: Path) -> None:
