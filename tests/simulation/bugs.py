@@ -486,7 +486,7 @@ PLANTED: tuple[Bug, ...] = (
             Edit(
                 "fleet/engine.py",
                 "            if node.status in ACTIVE and name not in running and not self._held(node):",
-                "            if node.status in ACTIVE and node.status is not NodeStatus.UNCERTAIN and name not in running:",
+                "            if node.status in ACTIVE and node.status is not NodeStatus.UNCERTAIN and name not in running and not self._held(node):",
             ),
         ),
     ),
