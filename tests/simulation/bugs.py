@@ -511,6 +511,7 @@ PLANTED: tuple[Bug, ...] = (
                 "        if any(effect.result is None for effect in self._ctx.state.effects.values()):\n            # It may",
             ),
         ),
+        first=400,
     ),
     Bug(
         name="given-up-forgotten",
