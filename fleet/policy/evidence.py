@@ -55,7 +55,7 @@ class StratumEvidence:
     n_eff: float
     """What the clean ones count as, aged by the bake time."""
     U: float
-    """95 % upper credible bound of the failure probability."""
+    """95 % upper confidence bound of the failure probability."""
     exposed: float
     """Nodes at risk: in flight, or done and not proven yet."""
     allowed: int

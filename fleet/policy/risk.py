@@ -1,6 +1,6 @@
 """How many nodes of one kind may be at risk at once, given what was seen of them. Pure.
 
-Risk-budgeted pacing (rollout-science 1.3): with `U` the 95 % upper credible bound of the probability that a node fails, at most
+Risk-budgeted pacing (rollout-science 1.3): with `U` the 95 % upper confidence bound of the probability that a node fails, at most
 `b / U` nodes may be exposed, where `b` is how many nodes may be broken at once. After n clean nodes U is about 3 / (n + 1), so that the
 number in flight grows by itself as evidence comes in, without waves and without barriers.
 """

@@ -380,7 +380,11 @@ PLANTED: tuple[Bug, ...] = (
                 "    await ctx.clock.sleep(ctx.bmc.profile.timings.off_dwell_s)\n    await host_on(ctx)\n",
                 "    await ctx.clock.sleep(ctx.bmc.profile.timings.off_dwell_s)\n",
             ),
-            Edit("playbooks/steps/power.py", "    await host_on(ctx)\n    if changed is not None:\n", "    if changed is not None:\n"),
+            Edit(
+                "playbooks/steps/power.py",
+                "    await host_on(ctx)\n    if changed is not None:\n",
+                "    if changed is not None:\n",
+            ),
         ),
     ),
     Bug(
