@@ -65,6 +65,7 @@ PACING: tuple[Bug, ...] = (
                 "            stratum.failed += 0\n",
             ),
         ),
+        first=700,
     ),
     Bug(
         name="young-is-proven",
