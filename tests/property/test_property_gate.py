@@ -1,7 +1,7 @@
 """Pause, halt, abort and stop: after the gate moved no effect begins, and what was parked goes on."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -123,6 +123,34 @@ def test_a_resume_does_not_undo_an_abort(tmp_path: Path) -> None:
     assert state.status is RolloutStatus.ABORTED
     assert state.nodes["n2"].status is NodeStatus.PENDING
     assert not place.machines["n2"].effects
+
+
+@pytest.mark.timeout(30)  # undone, it would wait for an approval for ever
+@pytest.mark.parametrize("verb", [Verb.ABORT, Verb.PAUSE])
+def test_a_decision_that_is_being_written_undoes_neither_abort_nor_pause(tmp_path: Path, verb: Verb) -> None:
+    place = hall(tmp_path / "j.db", ("n1", "n2"), plan=approved_first)
+
+    async def asked_meanwhile(journal: HeldJournal, events: Sequence[Event]) -> None:
+        if any(isinstance(event, ev.ApprovalNeeded) for event in events):
+            await journal.request(ROLLOUT, verb, "test")
+            await place.clock.sleep_wall(10)  # the engine looks for requests meanwhile
+        if any(isinstance(event, ev.RolloutPaused) for event in events):
+            await journal.request(ROLLOUT, Verb.ABORT, "test")  # or the process would wait for ever
+
+    async def story() -> Exit:
+        await place.prepare()
+        return await place.run(slow=asked_meanwhile)
+
+    assert place.clock.run(story()) is Exit.ABORTED
+    kinds = [type(item.event) for item in place.clock.run(_read(place))]
+    asked = ev.RolloutAborting if verb is Verb.ABORT else ev.RolloutPaused
+    assert kinds.index(ev.ApprovalNeeded) < kinds.index(asked)
+    assert not place.machines["n2"].effects
+
+
+def approved_first(nodes: list[Node]) -> Plan:
+    spec = RolloutSpec(waves=(1, len(nodes)), max_in_flight=1, rack=None, failure_budget=0, approve=(1,))
+    return plan_for(nodes, spec=spec)
 
 
 def one_at_a_time(nodes: list[Node]) -> Plan:

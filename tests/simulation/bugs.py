@@ -524,18 +524,6 @@ PLANTED: tuple[Bug, ...] = (
         edits=(Edit("fleet/runner.py", ' or f"{key}/{GIVEN_UP}" in state.effects', ""),),
         first=5030,
     ),
-    Bug(
-        name="abort-undone",
-        why="a decision that was under way undoes an abort",
-        edits=(
-            Edit(
-                "fleet/engine.py",
-                "            async with self._deciding:\n                result = await self._turn()\n",
-                "            result = await self._turn()\n",
-            ),
-        ),
-        first=5055,
-    ),
     *DOUBTS,
     *PACING,
 )

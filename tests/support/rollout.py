@@ -1,7 +1,7 @@
 """A small rollout: two components, one or more machines, planned by the real planner, run by the real engine and journal."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,16 +134,28 @@ def plan_for(
     return build(playbook="p", baseline=of, spec=spec, surveys=surveys, recipe_for=book(of))
 
 
+Slow = Callable[["HeldJournal", Sequence[Event]], Awaitable[None]]
+
+
 class HeldJournal(SqliteJournal):
     """The real journal; virtual time stands still while it writes, and the process may die at an append.
 
-    `dies_at`: the number of the append, from 1; `written`: whether that append still reaches the disk.
+    `dies_at`: the number of the append, from 1; `written`: whether that append still reaches the disk. `slow`: awaited before each,
+    as a disk that takes its time.
     """
 
     def __init__(
-        self, path: Path, clock: VirtualClock, process: Process, *, dies_at: int = 0, written: bool = False
+        self,
+        path: Path,
+        clock: VirtualClock,
+        process: Process,
+        *,
+        dies_at: int = 0,
+        written: bool = False,
+        slow: Slow | None = None,
     ) -> None:
         super().__init__(path, clock)
+        self._slow = slow
         self._virtual, self._process, self._dies_at, self._written = clock, process, dies_at, written
         self.appends = 0
 
@@ -155,6 +167,8 @@ class HeldJournal(SqliteJournal):
         if dies and not self._written:
             self._process.kill()
             raise Crash
+        if self._slow is not None:
+            await self._slow(self, events)
         with self._virtual.hold():
             recorded = await super().append(rollout, *events)
         if dies:
@@ -199,10 +213,11 @@ class Hall:
         ask: Request | None = None,
         watch: Callable[["Running"], Watcher] | None = None,
         gate: Gate | None = None,
+        slow: Slow | None = None,
     ) -> Exit:
         """One process: replay, take up, go on. Raises Crash if it dies."""
         process = Process()
-        journal = HeldJournal(self.path, self.clock, process, dies_at=dies_at, written=written)
+        journal = HeldJournal(self.path, self.clock, process, dies_at=dies_at, written=written, slow=slow)
         try:
             running = Running(self, journal, process, watch, gate or Gate())
             return await running.engine.run(ask=ask)
