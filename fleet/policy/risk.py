@@ -63,11 +63,3 @@ def rounds(nodes: int, at_once: int, risk: int) -> float:
     widest = 3.0 * at_once / risk
     ramp = math.log(widest + 1.0) / math.log(1.0 + risk / 3.0)
     return min(float(nodes), ramp + max(0.0, nodes - widest) / at_once)
-
-
-def matured(age_s: float, bake_s: float) -> float:
-    """How much of a success counts `age_s` after it: the share of latent failures that would have shown by now.
-
-    Assumes that they show after an exponential time of mean `bake_s` (rollout-science 1.4). Without a bake time all of it counts.
-    """
-    return 1.0 if bake_s <= 0 else -math.expm1(-max(0.0, age_s) / bake_s)

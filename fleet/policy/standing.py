@@ -35,7 +35,7 @@ class Stratum:
     inert: int = 0
     """Of the clean ones, those to which nothing had to be done: they say nothing about other strata."""
     fresh: float = 0.0
-    """Of the clean ones, how many have not matured, at `fresh_at` (fleet.policy.risk.matured)."""
+    """Of the clean ones, how many have not matured, at `fresh_at`: latent failures show after an exponential time (rollout-science 1.4)."""
     fresh_at: float = 0.0
 
     def unproven(self, now: float, bake_s: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.sim.message import Answer, answer, error, message
+from fleet.sim.message import Answer, answer, collection, error, message
 
 SERVICE = "/redfish/v1/AccountService"
 ACCOUNTS = f"{SERVICE}/Accounts"
@@ -76,10 +76,10 @@ class Accounts:
         """The account, role or collection at `path`; None if it is none of them."""
         if path == ACCOUNTS:
             links = [each.uri for each in self._kept.values()]
-            return answer(200, _collection(path, "#ManagerAccountCollection.ManagerAccountCollection", links))
+            return answer(200, collection(path, "ManagerAccount", path.rpartition("/")[2], links))
         if path == ROLES:
             links = [f"{ROLES}/{role}" for role in _PRIVILEGES]
-            return answer(200, _collection(path, "#RoleCollection.RoleCollection", links))
+            return answer(200, collection(path, "Role", path.rpartition("/")[2], links))
         if path.startswith(f"{ROLES}/") and path.rpartition("/")[2] in _PRIVILEGES:
             return answer(200, _role(path.rpartition("/")[2]))
         account = self._at(path)
@@ -219,14 +219,4 @@ def _role(role: str) -> dict[str, Any]:
         "Name": "User Role",
         "IsPredefined": True,
         "AssignedPrivileges": list(_PRIVILEGES[role]),
-    }
-
-
-def _collection(path: str, kind: str, links: list[str]) -> dict[str, Any]:
-    return {
-        "@odata.id": path,
-        "@odata.type": kind,
-        "Name": path.rpartition("/")[2],
-        "Members": [{"@odata.id": link} for link in links],
-        "Members@odata.count": len(links),
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fleet.sim.boxmodel import ROOT
 from fleet.sim.draw import Draw
 from fleet.sim.faults import Effect
-from fleet.sim.message import Answer, answer, encode
+from fleet.sim.message import Answer, answer, collection, encode
 
 if TYPE_CHECKING:
     from fleet.sim.bmc import Bmc
@@ -249,13 +249,7 @@ def _collection(path: str, members: list[str]) -> dict[str, Any]:
     kind = {"Processors": "Processor", "PCIeDevices": "PCIeDevice", "Sensors": "Sensor"}.get(
         path.rpartition("/")[2], "Memory"
     )
-    return {
-        "@odata.id": path,
-        "@odata.type": f"#{kind}Collection.{kind}Collection",
-        "Name": f"{kind} Collection",
-        "Members": [{"@odata.id": member} for member in members],
-        "Members@odata.count": len(members),
-    }
+    return collection(path, kind, f"{kind} Collection", members)
 
 
 def _dimm(path: str, number: int, serial: str) -> dict[str, Any]:

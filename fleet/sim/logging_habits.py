@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from fleet.sim.boxmodel import ROOT, Ending, Part
 from fleet.sim.eventlog import EventLog, LogModel
-from fleet.sim.message import Answer, answer, message
+from fleet.sim.message import Answer, answer, collection, message
 from fleet.sim.query import words
 from fleet.sim.selection import Pick
 from fleet.sim.sessions import Session
@@ -177,14 +177,7 @@ class Logs:
         members = [log.model.path for log in self.all if log.model.path.rpartition("/")[0] == path]
         if not members:
             return None
-        document = {
-            "@odata.id": path,
-            "@odata.type": "#LogServiceCollection.LogServiceCollection",
-            "Name": "Log Service Collection",
-            "Members": [{"@odata.id": member} for member in members],
-            "Members@odata.count": len(members),
-        }
-        return answer(200, document)
+        return answer(200, collection(path, "LogService", "Log Service Collection", members))
 
 
 _PAST: Mapping[str, tuple[dict[str, Any], ...]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.sim.agenda import Agenda, Due
-from fleet.sim.message import Answer, answer, error
+from fleet.sim.message import Answer, answer, collection, error
 from fleet.sim.order import OrderError, read_json
 
 _OVERRIDES = ("Disabled", "Once", "Continuous")
@@ -95,14 +95,7 @@ class Media:
         slots = self.model.collections().get(path)
         if slots is None:
             return None
-        document = {
-            "@odata.id": path,
-            "@odata.type": "#VirtualMediaCollection.VirtualMediaCollection",
-            "Name": "Virtual Media Collection",
-            "Members": [{"@odata.id": slot} for slot in slots],
-            "Members@odata.count": len(slots),
-        }
-        return answer(200, document)
+        return answer(200, collection(path, "VirtualMedia", "Virtual Media Collection", slots))
 
     def post(self, path: str, body: bytes, now: float) -> Answer | None:
         """InsertMedia or EjectMedia, if `path` is one of ours."""

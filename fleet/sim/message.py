@@ -1,7 +1,7 @@
 """What a BMC is asked and what it answers, with no transport in sight."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -79,6 +79,18 @@ def encode(document: Mapping[str, Any]) -> bytes:
 def answer(status: int, document: Mapping[str, Any] | None = None, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """An answer with a JSON body, or with none."""
     return Answer(status=status, body=b"" if document is None else encode(document), headers=headers)
+
+
+def collection(path: str, kind: str, name: str, members: Iterable[str]) -> dict[str, Any]:
+    """A Redfish collection of resources of this kind: `kind` is a schema's name, `members` are paths."""
+    listed = [{"@odata.id": member} for member in members]
+    return {
+        "@odata.id": path,
+        "@odata.type": f"#{kind}Collection.{kind}Collection",
+        "Name": name,
+        "Members": listed,
+        "Members@odata.count": len(listed),
+    }
 
 
 def message(

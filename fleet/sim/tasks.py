@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from fleet.sim.boxmodel import ROOT, Dialect
-from fleet.sim.message import Answer, answer, message
+from fleet.sim.message import Answer, answer, collection, message
 
 TASKS = f"{ROOT}/TaskService/Tasks"
 MONITORS = f"{ROOT}/TaskService/TaskMonitors"
@@ -118,14 +118,7 @@ class Tasks:
 
     def collection(self) -> dict[str, Any]:
         """The task collection."""
-        members = [{"@odata.id": task.uri} for task in self.kept.values()]
-        return {
-            "@odata.id": TASKS,
-            "@odata.type": "#TaskCollection.TaskCollection",
-            "Name": "Task Collection",
-            "Members": members,
-            "Members@odata.count": len(members),
-        }
+        return collection(TASKS, "Task", "Task Collection", (task.uri for task in self.kept.values()))
 
     def document(self, task: Task, now: float) -> dict[str, Any]:
         """The task resource."""
@@ -186,10 +179,4 @@ class Tasks:
 
     def jobs(self) -> dict[str, Any]:
         """Dell's job collection."""
-        return {
-            "@odata.id": JOBS,
-            "@odata.type": "#DellJobCollection.DellJobCollection",
-            "Name": "JobQueue",
-            "Members": [{"@odata.id": f"{JOBS}/{number}"} for number in self.kept],
-            "Members@odata.count": len(self.kept),
-        }
+        return collection(JOBS, "DellJob", "JobQueue", (f"{JOBS}/{number}" for number in self.kept))

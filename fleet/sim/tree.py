@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleet.sim import accounts, inventory
 from fleet.sim.boxmodel import INVENTORY, ROOT, Dialect
 from fleet.sim.facts import fill_for
-from fleet.sim.message import Answer, Request, answer, encode, error
+from fleet.sim.message import Answer, Request, answer, collection, encode, error
 from fleet.sim.query import QueryError, applied, words
 from fleet.sim.sessions import Session
 from fleet.sim.tasks import JOBS, MONITORS, TASKS
@@ -91,15 +91,8 @@ class Tree:
 
     def _sessions(self, path: str) -> Answer:
         if path == SESSIONS:
-            members = [{"@odata.id": f"{SESSIONS}/{each.number}"} for each in self._bmc.sessions.open.values()]
-            document = {
-                "@odata.id": SESSIONS,
-                "@odata.type": "#SessionCollection.SessionCollection",
-                "Name": "Session Collection",
-                "Members": members,
-                "Members@odata.count": len(members),
-            }
-            return answer(200, document)
+            members = (f"{SESSIONS}/{each.number}" for each in self._bmc.sessions.open.values())
+            return answer(200, collection(SESSIONS, "Session", "Session Collection", members))
         session = self._bmc.sessions.find(path.rpartition("/")[2]) if path.startswith(f"{SESSIONS}/") else None
         return self.missing(path) if session is None else answer(200, self.session(session))
 
