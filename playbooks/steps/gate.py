@@ -64,8 +64,12 @@ class GateAfter:
 
     async def apply(self, ctx: NodeContext) -> None:
         """Wait for what may still be starting up, within limits; then GATE_FAILED with every gate that did not pass."""
+
+        async def begins(_intent: Json) -> Json:
+            return {"at": ctx.clock.now()}  # a resume goes on from there
+
         if self.soak_s:
-            soaked = await ctx.once("soak", _Begins(ctx), prepare=_nothing, reconcile=_never)
+            soaked = await ctx.once("soak", begins, prepare=_nothing, reconcile=_never)
             await _until(ctx, float(soaked["at"]) + self.soak_s, "soaks")
         give_up = ctx.clock.now() + _SETTLE_S
         while isinstance(said := await self._judged(ctx), Unmet):
@@ -76,16 +80,6 @@ class GateAfter:
     async def _judged(self, ctx: NodeContext) -> Met | Unmet:
         await _measure(ctx, AFTER)
         return await self.check(ctx)
-
-
-class _Begins:
-    """The moment from which a node soaks: a resume goes on from there."""
-
-    def __init__(self, ctx: NodeContext) -> None:
-        self._ctx = ctx
-
-    async def __call__(self, _intent: Json) -> Json:
-        return {"at": self._ctx.clock.now()}
 
 
 async def _until(ctx: NodeContext, at: float, why: str) -> None:
